@@ -56,14 +56,6 @@ class WelcomeRules:
 
 
 @dataclass(frozen=True)
-class RefundRules:
-    """`negative_balance`: `allow` keeps what cannot be taken back as debt within the fairness bound, `forbid` writes
-    it off."""
-
-    negative_balance: Literal["allow", "forbid"] = "allow"
-
-
-@dataclass(frozen=True)
 class SegmentRule:
     """A business segment. A member is in the last segment of the list whose `min_orders` kept orders he has."""
 
@@ -91,7 +83,6 @@ class Programme:
     point_value_kopecks: int = 100
     point_words: PointWords = field(default_factory=PointWords)
     welcome: WelcomeRules | None = None
-    refund: RefundRules = field(default_factory=RefundRules)
     segments: tuple[SegmentRule, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
@@ -108,10 +99,13 @@ class Programme:
             point_value_kopecks=data["point_value_kopecks"],
             point_words=PointWords(**data["point_words"]),
             accrual=AccrualRules(**{**accrual, "earn_on": tuple(accrual["earn_on"]), **_durations(accrual)}),
-            welcome=None if data.get("welcome") is None else WelcomeRules(**{**data["welcome"], **_durations(data["welcome"])}),
-            refund=RefundRules(**data.get("refund", {})),
+            welcome=_welcome(data.get("welcome")),
             segments=tuple(SegmentRule(**segment) for segment in data.get("segments", [])),
         )
+
+
+def _welcome(section: dict[str, Any] | None) -> WelcomeRules | None:
+    return None if section is None else WelcomeRules(**{**section, **_durations(section)})
 
 
 def _durations(section: dict[str, Any]) -> dict[str, Duration | None]:

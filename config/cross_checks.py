@@ -1,0 +1,80 @@
+"""Rules that are right one by one and wrong together.
+
+Owns the checks between fields and between sections. Each looks only at what was read without a mistake, so that a
+mistake elsewhere neither hides nor doubles what is said here.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from config.model import CardConfig
+from config.section import Notes
+from loyalty.programme import Programme
+
+MIN_CONTRAST = 4.5  # WCAG 2.1, 1.4.3, level AA for text
+
+
+def check_together(notes: Notes, programme: Programme, card: CardConfig) -> None:
+    _segments_rise(notes, programme)
+    _something_earns(notes, programme)
+    _colours_are_readable(notes, card)
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG contrast ratio of two colours written #RRGGBB: from 1 to 21."""
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _segments_rise(notes: Notes, programme: Programme) -> None:
+    paths = [f"segments[{number}].when.orders" for number in range(len(programme.segments))]
+    if paths and notes.intact(paths[0]) and programme.segments[0].min_orders != 1:
+        message = "первый сегмент должен начинаться с одного заказа, иначе новички останутся без сегмента"
+        notes.error_at_path(paths[0], "segment-orders", message, "напишите orders: 1")
+    for (lower_path, lower), (path, rule) in pairwise(zip(paths, programme.segments, strict=True)):
+        if notes.intact(lower_path, path) and rule.min_orders <= lower.min_orders:
+            message = (
+                f"«{rule.title}» начинается с {rule.min_orders}, а стоящий выше «{lower.title}» с {lower.min_orders}"
+            )
+            fix = f"напишите больше {lower.min_orders} или переставьте сегменты"
+            notes.error_at_path(path, "segment-orders", message, fix)
+
+
+def _something_earns(notes: Notes, programme: Programme) -> None:
+    """A source of accrual without the section that feeds it stays silent for ever."""
+    section_of = {"payment": "acquirers", "stage": "amocrm"}
+    lacking = [source for source in programme.accrual.earn_on if not notes.written(section_of[source])]
+    if not notes.intact("accrual.earn_on") or not lacking:
+        return
+    if len(lacking) == len(programme.accrual.earn_on):
+        path = "accrual.earn_on" if notes.written("accrual.earn_on") else "accrual"
+        message = "баллы ни за что не начислятся: нет ни одного источника, названного в earn_on"
+        notes.warn(path, "nothing-earns", message, f"добавьте раздел {section_of[lacking[0]]}")
+    elif notes.written("accrual.earn_on"):
+        section = section_of[lacking[0]]
+        message = f"«{lacking[0]}» не сработает: в файле нет раздела {section}"
+        notes.warn("accrual.earn_on", "silent-source", message, f"добавьте раздел {section} или уберите «{lacking[0]}»")
+
+
+def _colours_are_readable(notes: Notes, card: CardConfig) -> None:
+    for key, colour in (("text", card.text), ("label", card.label)):
+        if not notes.intact("card.colors.background", f"card.colors.{key}"):
+            continue
+        ratio = contrast(colour, card.background)
+        if ratio < MIN_CONTRAST:
+            path = next(
+                (path for path in (f"card.colors.{key}", "card.colors.background") if notes.written(path)), "card"
+            )
+            shown = f"{ratio:.1f}".replace(".", ",")
+            message = f"{colour} на {card.background}: контраст {shown} при норме 4,5; кассир не прочтёт номер"
+            notes.warn(path, "contrast", message, "возьмите более светлый или более тёмный цвет")
+
+
+def _luminance(colour: str) -> float:
+    red, green, blue = (_linear(int(colour[start : start + 2], 16) / 255) for start in (1, 3, 5))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(channel: float) -> float:
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4

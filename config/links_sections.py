@@ -1,0 +1,157 @@
+"""The sections about foreign systems: `amocrm` and `acquirers`.
+
+Owns their keys and limits and which hosts of amoCRM are believed. A new acquirer is one row of `_CREDENTIALS`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from config import fields
+from config.model import AcquirerConfig, AmoCrmConfig, ContactFieldRole, OAuthConfig, Provider
+from config.secret_fields import Outside
+from config.section import Keys, Notes, Section, refuse_repeats
+from config.strict_yaml import Node, Pairs, Scalar
+
+MAX_CRM_NAME_CHARS = 255
+MAX_URL_CHARS = 500
+
+AMOCRM_KEYS = Keys(
+    (
+        "account",
+        "pipeline",
+        "paid_status",
+        "create_missing_fields",
+        "fields",
+        "customers",
+        "note_to_feed",
+        "token",
+        "oauth",
+    ),
+    planned=("refund_status",),
+)
+CONTACT_FIELDS: tuple[ContactFieldRole, ...] = ("balance", "pending", "segment", "rfm", "card_link", "card_status")
+
+_ACCOUNT = re.compile(r"([a-z0-9-]{1,63})(\.(?:amocrm\.(?:ru|com)|kommo\.com))?")
+_DEFAULT_DOMAIN = ".amocrm.ru"
+_CREDENTIALS: Mapping[Provider, tuple[str, ...]] = {
+    "yookassa": ("shop_id", "secret"),
+    "tbank": ("terminal", "password"),
+}
+_PROVIDERS: Mapping[str, Provider] = {name: name for name in _CREDENTIALS}
+_ANY_CREDENTIAL = tuple(key for keys in _CREDENTIALS.values() for key in keys)
+
+
+def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
+    section = root.sub("amocrm", AMOCRM_KEYS)
+    if section is None:
+        return None
+    name = fields.words(MAX_CRM_NAME_CHARS)
+    account, host = section.need("account", _account, "sportgory")
+    token, oauth = _access(section, outside)
+    return AmoCrmConfig(
+        account=account,
+        host=host,
+        pipeline=section.need("pipeline", name, "Интернет-магазин"),
+        paid_status=section.need("paid_status", name, "Оплачен"),
+        create_missing_fields=section.get("create_missing_fields", fields.yes_no, default=False),
+        contact_fields=_contact_fields(section),
+        customers=section.get("customers", fields.yes_no, default=False),
+        note_to_feed=section.get("note_to_feed", fields.yes_no, default=False),
+        token=token,
+        oauth=oauth,
+    )
+
+
+def read_acquirers(root: Section, outside: Outside) -> tuple[AcquirerConfig, ...]:
+    """Acquirers whose credentials are all at hand; in a mere check others are left out with a warning."""
+    members = root.items("acquirers", "- {provider: yookassa, shop_id: env:…, secret: env:…}")
+    read = [(path, _acquirer(root.notes, node, path, outside)) for path, node in members]
+    named = [(f"{path}.provider", acquirer.provider) for path, acquirer in read if acquirer is not None]
+    refuse_repeats(root.notes, named, "duplicate-provider", "эквайринг", fix="оставьте одну запись")
+    complete = (acquirer for _, acquirer in read if acquirer is not None)
+    return tuple(one for one in complete if len(one.credentials) == len(_CREDENTIALS[one.provider]))
+
+
+def _account(text: str) -> tuple[str, str]:
+    found = _ACCOUNT.fullmatch(text)
+    if found:
+        return found[1], found[1] + (found[2] or _DEFAULT_DOMAIN)
+    inside = _ACCOUNT.fullmatch(text.casefold().removeprefix("https://").partition("/")[0])
+    fix = f"напишите {inside[0].removesuffix(_DEFAULT_DOMAIN)}" if inside else "напишите, например, sportgory"
+    message = "нужно имя аккаунта amoCRM или его полный адрес без https://"
+    raise fields.FieldError("amocrm-account", message, fix)
+
+
+def _access(section: Section, outside: Outside) -> tuple[SecretStr | None, OAuthConfig | None]:
+    oauth = section.sub("oauth", Keys(("client_id", "client_secret", "redirect_uri")))
+    if "token" in section and oauth is not None:
+        message = "указаны и token, и oauth"
+        section.notes.error_at_path(section.at("token"), "two-accesses", message, "оставьте что-то одно")
+        return None, None
+    if oauth is None:
+        if "token" not in section:
+            section.missing("token", "добавьте token: env:AMOCRM_TOKEN (долгосрочный ключ) или раздел oauth")
+        return outside.secret(section, "token", rotate="в amoCRM", optional=True), None
+    client_id = outside.secret(oauth, "client_id", rotate="в amoCRM")
+    client_secret = outside.secret(oauth, "client_secret", rotate="в amoCRM")
+    redirect_uri = oauth.need("redirect_uri", _address, "https://bonus.sportgory.ru/amocrm/oauth")
+    if client_id is None or client_secret is None:
+        return None, None
+    return None, OAuthConfig(client_id, client_secret, redirect_uri)
+
+
+def _address(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        host = url.hostname
+    except ValueError:
+        host = None
+    if host and len(text) <= MAX_URL_CHARS and text.isascii() and (url.scheme == "https" or _local(url.scheme, host)):
+        return text
+    raise fields.FieldError("url", "нужен адрес, который начинается с https://", "возьмите его из настроек интеграции")
+
+
+def _local(scheme: str, host: str) -> bool:
+    try:
+        return scheme == "http" and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
+    except ValueError:
+        return False
+
+
+def _contact_fields(amocrm: Section) -> dict[ContactFieldRole, str]:
+    section = amocrm.sub("fields", Keys(("contact",), planned=("lead",)))
+    contact = None if section is None else section.sub("contact", Keys(CONTACT_FIELDS, planned=("nearest_burn",)))
+    if contact is None:
+        return {}
+    name = fields.words(MAX_CRM_NAME_CHARS)
+    found = {role: contact.get(role, name, "") for role in CONTACT_FIELDS if role in contact}
+    refuse_repeats(amocrm.notes, [(contact.at(role), found[role]) for role in found], "duplicate-field", "поле")
+    return found
+
+
+def _acquirer(notes: Notes, node: Node, path: str, outside: Outside) -> AcquirerConfig | None:
+    provider = _provider(node)
+    names = _ANY_CREDENTIAL if provider is None else _CREDENTIALS[provider]
+    meant = {"secret": "password"} if provider == "tbank" else {}
+    section = Section.open(notes, node, path, node.span, Keys(("provider", *names), meant=meant))
+    section.need("provider", fields.one_of(_PROVIDERS), "yookassa")
+    values = {name: outside.secret(section, name, rotate="у банка", optional=provider is None) for name in names}
+    if provider is None:
+        return None
+    return AcquirerConfig(provider, {name: value for name, value in values.items() if value is not None})
+
+
+def _provider(node: Node) -> Provider | None:
+    """Which keys an acquirer has depends on its provider, so this looks ahead and leaves complaints to the reader."""
+    if not isinstance(node, Pairs):
+        return None
+    values = {key.text: value for key, value in node.entries}
+    misspelt = (name for name in values if name not in _ANY_CREDENTIAL and fields.closest(name, ("provider",)))
+    value = values.get("provider", values.get(next(misspelt, "")))
+    return _PROVIDERS.get(value.text) if isinstance(value, Scalar) else None

@@ -1,0 +1,112 @@
+"""The rules file as frozen values.
+
+Owns the shape of what `load_programme` returns beside the rules of points (`loyalty.programme.Programme`): the card,
+amoCRM and the acquirers. Secrets are SecretStr, so that no repr, log or error page shows them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+
+from loyalty.programme import Programme
+
+VERSION_CHARS = 12  # hex digits of the digest that name a version of the rules
+
+Barcode = Literal["qr", "code128", "pdf417"]
+Provider = Literal["yookassa", "tbank"]
+ContactFieldRole = Literal["balance", "pending", "segment", "rfm", "card_link", "card_status"]
+
+
+@dataclass(frozen=True)
+class AppleConfig:
+    """Files are absolute paths. `password` opens `certificate`; `wwdr` is Apple's intermediate certificate."""
+
+    pass_type_id: str
+    team_id: str
+    certificate: Path
+    password: SecretStr | None = None
+    wwdr: Path | None = None
+
+
+@dataclass(frozen=True)
+class GoogleConfig:
+    """`key` is the service account's JSON file."""
+
+    issuer_id: str
+    class_suffix: str
+    key: Path
+
+
+@dataclass(frozen=True)
+class CardConfig:
+    """What every card looks like. `number_length` counts the prefix; `images` keys are file stems such as icon@2x."""
+
+    number_prefix: str = "77"
+    number_length: int = 10
+    barcode: Barcode = "qr"
+    background: str = "#16382C"
+    text: str = "#FFFFFF"
+    label: str = "#BFE3D0"
+    images: Mapping[str, Path] = field(default_factory=dict)
+    notify_text: str = "Баланс: %@"
+    back: tuple[tuple[str, str], ...] = ()
+    apple: AppleConfig | None = None
+    google: GoogleConfig | None = None
+
+
+@dataclass(frozen=True)
+class OAuthConfig:
+    """The integration's keys; the tokens themselves are kept encrypted in the database."""
+
+    client_id: SecretStr
+    client_secret: SecretStr
+    redirect_uri: str
+
+
+@dataclass(frozen=True)
+class AmoCrmConfig:
+    """`account` is the subdomain of `host`. After `load_programme` exactly one of `token` and `oauth` is set."""
+
+    account: str
+    host: str
+    pipeline: str
+    paid_status: str
+    create_missing_fields: bool
+    contact_fields: Mapping[ContactFieldRole, str]
+    customers: bool
+    note_to_feed: bool
+    token: SecretStr | None = None
+    oauth: OAuthConfig | None = None
+
+
+@dataclass(frozen=True)
+class AcquirerConfig:
+    """`credentials` by their names in the file: shop_id and secret, or terminal and password."""
+
+    provider: Provider
+    credentials: Mapping[str, SecretStr]
+
+
+@dataclass(frozen=True)
+class ProgrammeFile:
+    """A rules file without errors. `lines` says on which line a rule stands, by its dotted path."""
+
+    programme: Programme
+    card: CardConfig
+    amocrm: AmoCrmConfig | None
+    acquirers: tuple[AcquirerConfig, ...]
+    path: Path
+    lines: Mapping[str, int]
+
+    @property
+    def version(self) -> str:
+        """The name of these rules of points: equal rules have equal names, whatever the comments and the order."""
+        data = json.dumps(self.programme.to_data(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(data.encode()).hexdigest()[:VERSION_CHARS]

@@ -1,0 +1,120 @@
+"""Settings of the process: the one place that reads the environment.
+
+Owns `DATABASE_URL` and its fellows, from the environment, `.env` or `NAME_FILE`. All faults are told at once, each with
+a cure and without values. Must not open what it names: whether the database answers is `kopilka doctor`'s question.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from config import setting_values as values
+from config.environment import EnvironmentFaultError, look_up
+from config.setting_values import Fault, Reader
+
+DEFAULT_PROGRAMME = Path("config/programme.yaml")
+DEFAULT_DOTENV = Path(".env")
+
+YOOKASSA_API = "https://api.yookassa.ru/v3"
+TBANK_API = "https://securepay.tinkoff.ru/v2"
+GOOGLE_API = "https://walletobjects.googleapis.com/walletobjects/v1"
+GOOGLE_TOKEN = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+
+MAX_THREADS = 256
+MAX_PROXIES = 5
+MAX_CRM_REQUESTS_PER_SECOND = 50
+MIN_SWEEP_S = 0.1
+MAX_SWEEP_S = 3_600.0
+
+
+class SettingsInvalid(Exception):
+    """The process cannot start. The text names every fault with its cure and holds no value."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        lines = [f"  {fault.name}: {fault.message}\n    = как исправить: {fault.fix}" for fault in faults]
+        super().__init__("\n".join(["Настройки не годятся:", *lines]))
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Addresses that carry passwords, and everything secret, stay out of the repr."""
+
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    public_url: str
+    secret_keys: tuple[SecretStr, ...]
+    programme_path: Path
+    web_host: str
+    web_port: int
+    web_threads: int
+    trusted_proxies: int
+    amocrm_base_url: str | None
+    yookassa_api_url: str
+    tbank_api_url: str
+    google_api_url: str
+    google_token_url: str
+    yookassa_check_ip: bool
+    clock_file: Path | None
+    sweep_interval_s: float
+    crm_requests_per_second: int
+    log_level: str
+    failpoint: str | None
+    environment: Mapping[str, str] = field(repr=False)
+
+
+def read_environment(env: Mapping[str, str] | None = None, dotenv: Path | None = DEFAULT_DOTENV) -> Mapping[str, str]:
+    """The given environment (the process's own when None) over what `.env` says. Raises SettingsInvalid."""
+    own = dict(os.environ if env is None else env)
+    try:
+        filed = dotenv_values(dotenv, interpolate=False) if dotenv and dotenv.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        fault = Fault(str(dotenv), "файл не читается", "проверьте права; сохраните файл в UTF-8")
+        raise SettingsInvalid((fault,)) from error
+    return MappingProxyType({**{name: value for name, value in filed.items() if value is not None}, **own})
+
+
+def programme_path(env: Mapping[str, str]) -> Path:
+    """Where the rules file is; the only setting that `kopilka check` needs. Raises SettingsInvalid."""
+    try:
+        return Path(look_up(env, "PROGRAMME") or DEFAULT_PROGRAMME)
+    except EnvironmentFaultError as fault:
+        raise SettingsInvalid((Fault("PROGRAMME", fault.message, fault.fix),)) from fault
+
+
+def load_settings(env: Mapping[str, str] | None = None, dotenv: Path | None = DEFAULT_DOTENV) -> Settings:
+    """Reads everything once. Raises SettingsInvalid."""
+    reader = Reader(read_environment(env, dotenv))
+    settings = Settings(
+        database_url=reader.need("DATABASE_URL", values.database_url, "postgresql://…"),
+        redis_url=reader.need("REDIS_URL", values.redis_url, "redis://127.0.0.1:6379/0"),
+        public_url=reader.need("PUBLIC_URL", values.public_url, "https://bonus.sportgory.ru"),
+        secret_keys=reader.need("SECRET_KEY", values.secret_keys, ""),
+        programme_path=reader.get("PROGRAMME", Path, DEFAULT_PROGRAMME),
+        web_host=reader.get("WEB_HOST", values.host, "127.0.0.1"),
+        web_port=reader.get("WEB_PORT", values.whole(0, 65_535), 8_000),
+        web_threads=reader.get("WEB_THREADS", values.whole(1, MAX_THREADS), 8),
+        trusted_proxies=reader.get("TRUSTED_PROXIES", values.whole(0, MAX_PROXIES), 0),
+        amocrm_base_url=reader.get("AMOCRM_BASE_URL", values.loopback_url, None),
+        yookassa_api_url=reader.get("YOOKASSA_API_URL", values.official_or_loopback(YOOKASSA_API), YOOKASSA_API),
+        tbank_api_url=reader.get("TBANK_API_URL", values.official_or_loopback(TBANK_API), TBANK_API),
+        google_api_url=reader.get("GOOGLE_API_URL", values.official_or_loopback(GOOGLE_API), GOOGLE_API),
+        google_token_url=reader.get("GOOGLE_TOKEN_URL", values.official_or_loopback(GOOGLE_TOKEN), GOOGLE_TOKEN),
+        yookassa_check_ip=reader.get("YOOKASSA_CHECK_IP", values.yes_no, default=True),
+        clock_file=reader.get("CLOCK_FILE", Path, None),
+        sweep_interval_s=reader.get("SWEEP_INTERVAL_S", values.seconds(MIN_SWEEP_S, MAX_SWEEP_S), 15.0),
+        crm_requests_per_second=reader.get("CRM_REQUESTS_PER_SECOND", values.whole(1, MAX_CRM_REQUESTS_PER_SECOND), 7),
+        log_level=reader.get("LOG_LEVEL", values.log_level, "info"),
+        failpoint=reader.get("FAILPOINT", values.failpoint, None),
+        environment=reader.env,
+    )
+    if reader.faults:
+        raise SettingsInvalid(tuple(reader.faults))
+    return settings

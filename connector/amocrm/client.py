@@ -1,0 +1,17 @@
+"""The amoCRM client: all topics behind one name.
+
+Owns nothing but the composition. Each topic is a file of its own; the rules common to all calls are in `api.py`.
+"""
+
+from __future__ import annotations
+
+from connector.amocrm.account import AccountApi
+from connector.amocrm.contacts import ContactsApi
+from connector.amocrm.customers import CustomersApi
+from connector.amocrm.fields import FieldsApi
+from connector.amocrm.leads import LeadsApi
+from connector.amocrm.notes import NotesApi
+
+
+class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi):
+    """`AmoCrm(base_url, auth, gate, http)`: synchronous, one account, safe to share between threads."""

@@ -1,0 +1,92 @@
+"""Deals (amoCRM's leads) and pipelines.
+
+Owns reading them; this product never changes a deal. Implements sections 4.1 and 4.8 of the amoCRM reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from connector.amocrm.api import Api
+from connector.amocrm.reading import Row, embedded, instant, linked_ids, optional_whole, text, whole
+from connector.errors import BadMoney
+from connector.money import kopecks_from_roubles
+
+WON_STATUS_ID = 142
+LOST_STATUS_ID = 143
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    id: int
+    name: str
+    statuses: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class Deal:
+    """`price_kopecks` is 0 when the CRM gives no readable price: no price earns nothing."""
+
+    id: int
+    name: str
+    pipeline_id: int
+    status_id: int
+    price_kopecks: int
+    main_contact_id: int | None
+    is_deleted: bool
+    updated_at: datetime | None
+
+
+class LeadsApi(Api):
+    def pipelines(self) -> list[Pipeline]:
+        rows = embedded(self.request("GET", "/leads/pipelines"), "pipelines")
+        return [_pipeline(row) for row in rows]
+
+    def deals(self, ids: Sequence[int]) -> dict[int, Deal]:
+        """Deals by id, one request per READ_BATCH of them. A deal that the CRM does not return is absent."""
+        deals = [_deal(row) for row in self.rows_by_ids("/leads", "leads", ids, linked="contacts")]
+        return {deal.id: deal for deal in deals}
+
+
+def _pipeline(row: Row) -> Pipeline:
+    statuses = tuple((whole(status, "id"), text(status, "name")) for status in embedded(row, "statuses"))
+    return Pipeline(id=whole(row, "id"), name=text(row, "name"), statuses=statuses)
+
+
+def _deal(row: Row) -> Deal:
+    return Deal(
+        id=whole(row, "id"),
+        name=text(row, "name"),
+        pipeline_id=whole(row, "pipeline_id"),
+        status_id=whole(row, "status_id"),
+        price_kopecks=_price_kopecks(row),
+        main_contact_id=_main_contact_id(row),
+        is_deleted=row.get("is_deleted") is True,
+        updated_at=instant(row, "updated_at"),
+    )
+
+
+def _price_kopecks(row: Row) -> int:
+    price = row.get("price_with_minor_units")
+    price = row.get("price") if price is None else price
+    if price is None:
+        return 0
+    try:
+        return kopecks_from_roubles(price)
+    except BadMoney:
+        # One odd deal must not make the whole batch unreadable.
+        _log.warning("deal_price_unreadable", deal_id=optional_whole(row, "id"))
+        return 0
+
+
+def _main_contact_id(row: Row) -> int | None:
+    main = [contact for contact in embedded(row, "contacts") if contact.get("is_main") is True]
+    if main:
+        return optional_whole(main[0], "id")
+    return next(iter(linked_ids(row, "contacts")), None)

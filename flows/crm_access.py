@@ -1,0 +1,124 @@
+"""The CRM connection's memory, kept in the database: implements the connector's TokenStore, RateGate and Directory.
+
+Each call is one short statement; none is made while a transaction of ours is open, and none holds a lock while the
+network is in use.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from connector.errors import Blocked, RateLimited
+from connector.protocols import TokenPair
+from storage import access
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flows.failpoints import Failpoints
+    from flows.keys import Keys
+    from storage.db import Database
+
+NAME = "amocrm"
+CLAIM_LAPSE = timedelta(minutes=2)
+"""A refresh takes seconds. A claim older than this belongs to a dead process."""
+
+TURN_WAIT_MAX_S = 8.0
+"""Whoever would wait longer for a turn gives up and tries later."""
+
+DIRECTORY_LIFE = timedelta(hours=1)
+
+
+class StoredTokens:
+    """TokenStore over the `oauth_token` table; tokens are sealed before they get there."""
+
+    def __init__(self, db: Database, keys: Keys, *, clock: Callable[[], datetime], failpoints: Failpoints) -> None:
+        self._db = db
+        self._keys = keys
+        self._clock = clock
+        self._failpoints = failpoints
+
+    def load(self) -> TokenPair | None:
+        with self._db.autocommit() as connection:
+            stored = access.load_tokens(connection, NAME)
+        if stored is None or stored.state == "needs_reauth":
+            return None
+        pair = json.loads(self._keys.open(stored.sealed_pair, context=f"oauth_token:{NAME}"))
+        return TokenPair(pair["access"], pair["refresh"], stored.expires_at)
+
+    def begin_refresh(self, refresh_token_fingerprint: str) -> bool:
+        with self._db.autocommit() as connection:
+            return access.claim_refresh(
+                connection, NAME, fingerprint=refresh_token_fingerprint, lapse=CLAIM_LAPSE, now=self._clock()
+            )
+
+    def save(self, pair: TokenPair) -> None:
+        self._failpoints.reach("tokens.after_answer")
+        plain = json.dumps({"access": pair.access_token, "refresh": pair.refresh_token}).encode()
+        with self._db.autocommit() as connection:
+            access.save_tokens(
+                connection,
+                NAME,
+                sealed_pair=self._keys.seal(plain, context=f"oauth_token:{NAME}"),
+                expires_at=pair.expires_at,
+                refresh_fingerprint=sha256((pair.refresh_token or "").encode()).hexdigest(),
+                now=self._clock(),
+            )
+
+    def abandon_refresh(self, refresh_token_fingerprint: str) -> None:
+        self._mark("ok", None, refresh_token_fingerprint)
+
+    def mark_needs_reauth(self, reason: str) -> None:
+        self._mark("needs_reauth", reason, None)
+
+    def _mark(self, state: str, reason: str | None, fingerprint: str | None) -> None:
+        with self._db.autocommit() as connection:
+            access.mark_tokens(connection, NAME, state=state, reason=reason, now=self._clock(), fingerprint=fingerprint)
+
+
+class StoredGate:
+    """RateGate over the `rate_gate` table: all processes share one rate by the database's clock."""
+
+    def __init__(self, db: Database, *, per_second: float, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._db = db
+        self._per_second = per_second
+        self._sleep = sleep
+
+    def wait_turn(self) -> None:
+        if self._per_second <= 0:
+            return
+        with self._db.autocommit() as connection:
+            turn = access.next_turn(connection, NAME, per_second=self._per_second)
+        if turn.closed_s > 0:
+            raise Blocked(f"the CRM circuit is open: {turn.reason}", retry_after_s=turn.closed_s)
+        if turn.wait_s > TURN_WAIT_MAX_S:
+            raise RateLimited("too many calls are waiting for the CRM", retry_after_s=turn.wait_s)
+        self._sleep(turn.wait_s)
+
+    def pause(self, seconds: float) -> None:
+        with self._db.autocommit() as connection:
+            access.pause_gate(connection, NAME, seconds=seconds)
+
+    def open_circuit(self, seconds: float, reason: str) -> None:
+        with self._db.autocommit() as connection:
+            access.close_gate(connection, NAME, seconds=seconds, reason=reason)
+
+
+class StoredDirectory:
+    """Directory over the table of that name: ids found in the account, looked up again after an hour."""
+
+    def __init__(self, db: Database, *, clock: Callable[[], datetime]) -> None:
+        self._db = db
+        self._clock = clock
+
+    def get(self, name: str) -> Mapping[str, Any] | None:
+        with self._db.autocommit() as connection:
+            return access.directory_entry(connection, name, not_before=self._clock() - DIRECTORY_LIFE)
+
+    def put(self, name: str, content: Mapping[str, Any]) -> None:
+        with self._db.autocommit() as connection:
+            access.remember_entry(connection, name, content, now=self._clock())

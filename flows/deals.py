@@ -1,0 +1,170 @@
+"""A deal's story in the worker: a hook names deals, each named deal is read from the CRM, its order follows.
+
+A hook is unsigned, so nothing in it is believed but «look at deal N». Each deal named gets one inbox row of our own
+(`amocrm.deal`), whatever the number of hooks; those rows are read in batches, one request for many deals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connector.amocrm.hooks import HookBody, parse_hook
+from connector.amocrm.leads import LOST_STATUS_ID, WON_STATUS_ID
+from flows import points
+from flows.settle import ClaimLost, NotYet, SetupIncomplete
+from storage import boxes, inbox, members, orders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import sqlalchemy as sa
+
+    from connector.amocrm.client import AmoCrm
+    from connector.amocrm.leads import Deal
+    from flows.runtime import Runtime
+    from storage.inbox import InboxRow
+
+HOOK_SOURCE = "amocrm"
+DEAL_SOURCE = "amocrm.deal"
+PAID_STAGES = "paid_stages"
+ACCOUNT = "account"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the CRM says of a batch of deals. `names`: contacts by id; `paid`: (pipeline, stage) pairs meaning paid."""
+
+    deals: Mapping[int, Deal]
+    names: Mapping[int, str]
+    paid: frozenset[tuple[int, int]]
+
+
+def split_hook(rt: Runtime, row: InboxRow) -> None:
+    """Turns a hook body into one row per deal it names. No network."""
+    body = parse_hook(row.body)
+    now = rt.now()
+    refusal = _foreign(rt, body)
+    named = [] if refusal else sorted({entity.id for entity in body.entities if entity.kind == "deal"})
+
+    def save(tx: sa.Connection) -> None:
+        for deal_ref in named:
+            inbox.add(tx, source=DEAL_SOURCE, external_id=str(deal_ref), body=b"", is_hint=True, now=now)
+        outcome = refusal or _summary(body, named)
+        if not boxes.finish(tx, "inbox", row.claim, now=now, outcome=outcome):
+            raise ClaimLost
+
+    rt.db.run(save)
+
+
+def fetch(rt: Runtime, deal_refs: Sequence[int]) -> Found:
+    """Reads deals and the contacts we do not know yet: two requests for a whole batch. Raises ConnectorError."""
+    crm = _crm(rt)
+    paid = _paid_stages(rt, crm)
+    found = crm.deals(deal_refs)
+    contact_refs = {deal.main_contact_id for deal in found.values() if deal.main_contact_id is not None}
+    with rt.db.begin() as tx:
+        names = members.known_contacts(tx, contact_refs)
+    strangers = contact_refs - names.keys()
+    if strangers:
+        names |= {contact.id: contact.name for contact in crm.contacts(sorted(strangers)).values()}
+    return Found(found, names, paid)
+
+
+def record(rt: Runtime, row: InboxRow, found: Found) -> None:
+    """One deal's row: the order takes over what the CRM says now, the buyer is enrolled, the points converge."""
+    now = rt.now()
+    deal_ref = int(row.external_id)
+    deal = found.deals.get(deal_ref)
+
+    def save(tx: sa.Connection) -> None:
+        outcome = _follow(tx, rt, deal_ref, deal, found)
+        rt.failpoints.reach("inbox.before_commit")
+        if not boxes.finish(tx, "inbox", row.claim, now=now, outcome=outcome):
+            raise ClaimLost
+
+    rt.db.run(save)
+    rt.failpoints.reach("inbox.after_commit")
+    rt.bell.ring("outbox", row.claim.id)
+
+
+def _follow(tx: sa.Connection, rt: Runtime, deal_ref: int, deal: Deal | None, found: Found) -> str:
+    now = rt.now()
+    is_paid = deal is not None and not deal.is_deleted and (deal.pipeline_id, deal.status_id) in found.paid
+    order = orders.find(tx, deal_ref)
+    if order is None and not is_paid:
+        return "сделка не оплачена" if deal else "такой сделки в CRM нет"
+    order = order or orders.open_order(tx, deal_ref, now=now)
+    member_id = _enrol(tx, rt, deal, found) if order.member_id is None else order.member_id
+    price_kopecks = order.price_kopecks if deal is None else deal.price_kopecks
+    orders.save_deal(tx, order.id, member_id=member_id, price_kopecks=price_kopecks, is_stage_paid=is_paid)
+    fresh = orders.by_ids(tx, [order.id])[order.id]
+    return points.converge_order(tx, rt, fresh, occurred_at=now, now=now)
+
+
+def _enrol(tx: sa.Connection, rt: Runtime, deal: Deal | None, found: Found) -> int:
+    """The buyer: the deal's main contact."""
+    if deal is None:
+        raise NotYet("По платежу есть номер сделки, но такой сделки в CRM нет")
+    if deal.main_contact_id is None or deal.main_contact_id not in found.names:
+        raise NotYet("У сделки нет контакта: добавьте покупателя в сделку, баллы начислятся сами")
+    name = found.names[deal.main_contact_id]
+    member, is_new = members.enrol(tx, contact_ref=deal.main_contact_id, name=name, card=rt.new_card(), now=rt.now())
+    if is_new:
+        _log.info("member_enrolled", member_id=member.id)
+    return member.id
+
+
+def _paid_stages(rt: Runtime, crm: AmoCrm) -> frozenset[tuple[int, int]]:
+    """Stages that mean «paid»: the configured one and those after it in the funnel, won included, lost not."""
+    names = rt.crm_names
+    wanted = f"{names.pipeline}\n{names.paid_status}"
+    cached = rt.directory.get(PAID_STAGES)
+    if cached is None or cached.get("for") != wanted:
+        cached = {"for": wanted, "stages": _look_up_stages(crm, names.pipeline, names.paid_status)}
+        rt.directory.put(PAID_STAGES, cached)
+    return frozenset((pipeline_id, status_id) for pipeline_id, status_id in cached["stages"])
+
+
+def _look_up_stages(crm: AmoCrm, pipeline_name: str, paid_name: str) -> list[list[int]]:
+    pipelines = crm.pipelines()
+    pipeline = next((one for one in pipelines if one.name == pipeline_name), None)
+    if pipeline is None:
+        known = ", ".join(one.name for one in pipelines)
+        raise SetupIncomplete(f"В amoCRM нет воронки «{pipeline_name}»; есть: {known}. Поправьте amocrm.pipeline")
+    names = [name for _, name in pipeline.statuses]
+    if paid_name not in names:
+        raise SetupIncomplete(
+            f"В воронке «{pipeline_name}» нет этапа «{paid_name}»; есть: {', '.join(names)}. "
+            "Поправьте amocrm.paid_status"
+        )
+    after = pipeline.statuses[names.index(paid_name) :]
+    ids = {status_id for status_id, _ in after} | {WON_STATUS_ID}
+    return [[pipeline.id, status_id] for status_id in sorted(ids - {LOST_STATUS_ID})]
+
+
+def _foreign(rt: Runtime, body: HookBody) -> str | None:
+    """A body of another account under our address: kept, not followed."""
+    subdomain = rt.crm_subdomain
+    if body.subdomain is not None and subdomain is not None and body.subdomain != subdomain:
+        return "пропущено: хук чужого аккаунта"
+    if body.account_id is not None:
+        known = rt.directory.get(ACCOUNT)
+        if known is not None and known.get("id") != body.account_id:
+            return "пропущено: хук чужого аккаунта"
+    return None
+
+
+def _summary(body: HookBody, named: Sequence[int]) -> str:
+    problems = f"; не разобрано: {len(body.problems)} ({body.problems[0]})" if body.problems else ""
+    return f"сделок к чтению: {len(named)}{problems}"
+
+
+def _crm(rt: Runtime) -> AmoCrm:
+    if rt.crm is None:
+        raise SetupIncomplete("amoCRM не подключена: заполните раздел amocrm файла правил")
+    return rt.crm

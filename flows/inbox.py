@@ -1,0 +1,112 @@
+"""The inbox's story: keep the bytes and answer; later claim rows and work them.
+
+`accept_*` run in the web process and do one INSERT: nothing is parsed but what authenticity and the dedupe key need.
+`drain` runs in a worker: one job works many rows, each in a transaction of its own, so one bad row stops no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connector.errors import ConnectorError
+from flows import deals, payments, settle
+from storage import boxes, inbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from connector.acquiring.base import Ack
+    from flows.runtime import Runtime
+    from storage.inbox import InboxRow
+
+BATCH_ROWS = 50
+LEASE_MARGIN = timedelta(seconds=25)
+"""A row is not begun unless its lease lasts at least this long: longer than any one call outside may take."""
+
+_log = structlog.get_logger(__name__)
+
+
+def accept_hook(rt: Runtime, raw: bytes) -> None:
+    """An amoCRM hook: unsigned, hence a hint. Returns once it is durable; raises DatabaseAway if it is not."""
+    _keep(rt, deals.HOOK_SOURCE, hashlib.blake2b(raw, digest_size=20).hexdigest(), raw, is_hint=True)
+
+
+def accept_payment(rt: Runtime, name: str, headers: Mapping[str, str], raw: bytes, remote_ip: str | None) -> Ack:
+    """An acquirer's callback. Returns the acquirer's exact reply once it is durable.
+
+    Raises KeyError for an acquirer that is not configured, BadSignature (nothing is stored), BadReply, DatabaseAway.
+    """
+    acquirer = rt.acquirers[name]
+    acquirer.verify(headers, raw, remote_ip)
+    _keep(rt, name, acquirer.event_id(raw), raw, is_hint=acquirer.is_hint(raw))
+    return acquirer.ack(raw)
+
+
+def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
+    """Works due rows until none is left or `stop_at` has come. Returns how many were worked."""
+    worked = 0
+    while stop_at is None or rt.now() < stop_at:
+        rows = _claim(rt, alone=False)
+        if len(rows) == BATCH_ROWS:
+            rt.bell.ring("inbox", rows[-1].claim.id)  # more is waiting: wake another worker
+        rows_alone = _claim(rt, alone=True)
+        if not rows and not rows_alone:
+            break
+        rt.failpoints.reach("inbox.after_claim")
+        for group in (rows, rows_alone):
+            _work(rt, group)
+        worked += len(rows) + len(rows_alone)
+    return worked
+
+
+def _keep(rt: Runtime, source: str, external_id: str, raw: bytes, *, is_hint: bool) -> None:
+    rt.failpoints.reach("accept.before_insert")
+    with rt.db.autocommit() as connection:
+        stored = inbox.add(connection, source=source, external_id=external_id, body=raw, is_hint=is_hint, now=rt.now())
+    rt.failpoints.reach("accept.before_reply")
+    rt.bell.ring("inbox", stored.id)
+
+
+def _claim(rt: Runtime, *, alone: bool) -> Sequence[InboxRow]:
+    with rt.db.begin() as tx:
+        return inbox.claim(tx, now=rt.now(), lease=rt.lease, limit=BATCH_ROWS, alone=alone)
+
+
+def _work(rt: Runtime, rows: Sequence[InboxRow]) -> None:
+    """Rows of one claim. Deals are read from the CRM together, everything else goes row by row."""
+    good_until = rt.now() + rt.lease - LEASE_MARGIN
+    wanted_deals = [row for row in rows if row.source == deals.DEAL_SOURCE]
+    for row in rows:
+        if row.source == deals.DEAL_SOURCE:
+            continue
+        if rt.now() > good_until:
+            _release(rt, [row])
+        elif row.source == deals.HOOK_SOURCE:
+            settle.inbox_row(rt, row.claim, partial(deals.split_hook, rt, row))
+        else:
+            settle.inbox_row(rt, row.claim, partial(payments.record, rt, row))
+    if not wanted_deals:
+        return
+    if rt.now() > good_until:
+        _release(rt, wanted_deals)
+        return
+    try:
+        found = deals.fetch(rt, [int(row.external_id) for row in wanted_deals])
+    except (ConnectorError, settle.SetupIncomplete) as failure:
+        settle.failed_rows(rt, "inbox", [row.claim for row in wanted_deals], failure)
+        return
+    rt.failpoints.reach("inbox.after_fetch")
+    for row in wanted_deals:
+        settle.inbox_row(rt, row.claim, partial(deals.record, rt, row, found))
+
+
+def _release(rt: Runtime, rows: Sequence[InboxRow]) -> None:
+    _log.warning("lease_too_short", rows=len(rows))
+    with rt.db.begin() as tx:
+        boxes.release(tx, "inbox", [row.claim for row in rows])

@@ -1,0 +1,225 @@
+"""The wiring: settings and rules in, a Runtime out. The only place that knows every part.
+
+A Runtime holds no open socket until it is used, so it may be built before a fork. Time, ids and chance come from here
+and are handed down as values.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from config.clock import FileClock, system_clock
+from config.programme import load_programme
+from connector.acquiring import ACQUIRERS
+from connector.amocrm.api import base_url_for
+from connector.amocrm.auth import AccessTokens, LongLivedToken, OAuthTokens
+from connector.amocrm.client import AmoCrm
+from connector.google_wallet import GoogleWallet
+from connector.http import HttpClient
+from flows.crm_access import StoredDirectory, StoredGate, StoredTokens
+from flows.failpoints import Failpoints
+from flows.keys import Keys
+from flows.queue import Bell
+from flows.wallets import Google, design_of, google_identity, signer_of
+from storage import installation, rules
+from storage.db import Database
+from storage.members import NewCard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import sqlalchemy as sa
+
+    from config.model import AmoCrmConfig, ProgrammeFile
+    from config.settings import Settings
+    from connector.acquiring.base import Acquirer
+    from loyalty.programme import Programme
+    from wallet.card import CardDesign
+    from wallet.signing import Signer
+
+CARD_TOKEN_BYTES = 16
+
+
+class KeyMismatch(Exception):
+    """This database was made with another SECRET_KEY. Starting would make stored tokens unreadable for good."""
+
+    def __init__(self, stored: str, given: str) -> None:
+        super().__init__(
+            f"База создана с другим ключом: в ней отпечаток {stored}, а у SECRET_KEY отпечаток {given}.\n"
+            "Как исправить: верните прежний SECRET_KEY из резервной копии .env. Если ключ сменили намеренно, впишите "
+            "оба через запятую, новый первым. Если прежний ключ утерян: kopilka init --accept-new-key, затем "
+            "подключите amoCRM заново; баллы при этом не пострадают."
+        )
+
+
+@dataclass
+class Runtime:
+    """Everything a flow needs. Tests build one with their own clock and bell."""
+
+    settings: Settings
+    file: ProgrammeFile
+    db: Database
+    keys: Keys
+    bell: Bell
+    clock: Callable[[], datetime]
+    failpoints: Failpoints
+    acquirers: Mapping[str, Acquirer]
+    crm: AmoCrm | None
+    tokens: AccessTokens | None
+    directory: StoredDirectory
+    design: CardDesign
+    signer: Signer | None
+    google: Google | None
+    _programmes: dict[str, Programme] = field(default_factory=dict)
+
+    @property
+    def programme(self) -> Programme:
+        return self.file.programme
+
+    @property
+    def rules_version(self) -> str:
+        return self.file.version
+
+    @property
+    def crm_names(self) -> AmoCrmConfig:
+        if self.file.amocrm is None:
+            raise LookupError("the rules file has no amocrm section")
+        return self.file.amocrm
+
+    @property
+    def crm_subdomain(self) -> str | None:
+        return None if self.file.amocrm is None else self.file.amocrm.account
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.settings.lease_s)
+
+    @property
+    def point_forms(self) -> tuple[str, str, str]:
+        words = self.programme.point_words
+        return words.one, words.few, words.many
+
+    def now(self) -> datetime:
+        return self.clock()
+
+    def card_url(self, token: str) -> str:
+        return f"{self.settings.public_url}/c/{token}"
+
+    def hook_path(self) -> str:
+        return f"/webhooks/amocrm/{self.keys.secret_path('amocrm hook')}"
+
+    def new_card(self) -> NewCard:
+        card = self.file.card
+        return NewCard(
+            token=secrets.token_urlsafe(CARD_TOKEN_BYTES),
+            serial=uuid.uuid4().hex,  # noqa: TID251 - the one place ids come from
+            number_prefix=card.number_prefix,
+            number_length=card.number_length,
+        )
+
+    def programme_of(self, tx: sa.Connection, version: str) -> Programme:
+        """The rules of a version; the present one is stored before its first use."""
+        if version not in self._programmes:
+            if version == self.rules_version:
+                rules.remember(tx, version, self.programme, now=self.now())
+                return self.programme  # cached only once it is known to be stored, which a rollback would undo
+            self._programmes[version] = rules.load(tx, version)
+        return self._programmes[version]
+
+
+def build_runtime(settings: Settings, *, bell: Bell | None = None) -> Runtime:
+    """Reads the rules file and wires everything. Raises ProgrammeInvalid, WalletError, NotConfigured."""
+    file = load_programme(settings.programme_path, settings.environment)
+    clock = system_clock if settings.clock_file is None else FileClock(settings.clock_file)
+    db = Database(settings.database_url)
+    keys = Keys([key.get_secret_value() for key in settings.secret_keys], random_bytes=secrets.token_bytes)
+    failpoints = Failpoints(settings.failpoint)
+    http = HttpClient()
+    directory = StoredDirectory(db, clock=clock)
+    tokens = _tokens(settings, file, http, StoredTokens(db, keys, clock=clock, failpoints=failpoints), clock)
+    return Runtime(
+        settings=settings,
+        file=file,
+        db=db,
+        keys=keys,
+        bell=bell or Bell(settings.redis_url),
+        clock=clock,
+        failpoints=failpoints,
+        acquirers=_acquirers(settings, file, http),
+        crm=_crm(settings, file, http, db, tokens),
+        tokens=tokens,
+        directory=directory,
+        design=design_of(file),
+        signer=signer_of(settings, file, now=clock()),
+        google=_google(settings, file, http),
+    )
+
+
+def prepare(rt: Runtime) -> None:
+    """Before a process serves: the key must be the database's, the present rules are stored. Raises KeyMismatch."""
+    with rt.db.begin() as tx:
+        stored = installation.key_fingerprint(tx)
+        if stored is None:
+            installation.set_key_fingerprint(tx, rt.keys.fingerprints[0], now=rt.now())
+        elif stored not in rt.keys.fingerprints:
+            raise KeyMismatch(stored, rt.keys.fingerprints[0])
+        rules.remember(tx, rt.rules_version, rt.programme, now=rt.now())
+    rt._programmes[rt.rules_version] = rt.programme
+
+
+def _acquirers(settings: Settings, file: ProgrammeFile, http: HttpClient) -> dict[str, Acquirer]:
+    api_urls = {"yookassa": settings.yookassa_api_url, "tbank": settings.tbank_api_url}
+    return {
+        one.provider: ACQUIRERS[one.provider].from_credentials(
+            {name: secret.get_secret_value() for name, secret in one.credentials.items()},
+            api_url=api_urls[one.provider],
+            http=http,
+            check_ip=settings.yookassa_check_ip,
+        )
+        for one in file.acquirers
+    }
+
+
+def _tokens(
+    settings: Settings, file: ProgrammeFile, http: HttpClient, store: StoredTokens, clock: Callable[[], datetime]
+) -> AccessTokens | None:
+    names = file.amocrm
+    if names is None:
+        return None
+    if names.token is not None:
+        return LongLivedToken(names.token.get_secret_value())
+    if names.oauth is None:
+        return None
+    return OAuthTokens(
+        store,
+        http,
+        base_url_for(names.host, override=settings.amocrm_base_url),
+        client_id=names.oauth.client_id.get_secret_value(),
+        client_secret=names.oauth.client_secret.get_secret_value(),
+        redirect_uri=names.oauth.redirect_uri,
+        now=clock,
+    )
+
+
+def _crm(
+    settings: Settings, file: ProgrammeFile, http: HttpClient, db: Database, tokens: AccessTokens | None
+) -> AmoCrm | None:
+    if file.amocrm is None or tokens is None:
+        return None
+    gate = StoredGate(db, per_second=settings.crm_requests_per_second)
+    return AmoCrm(base_url_for(file.amocrm.host, override=settings.amocrm_base_url), tokens, gate, http)
+
+
+def _google(settings: Settings, file: ProgrammeFile, http: HttpClient) -> Google | None:
+    identity = google_identity(settings, file)
+    if identity is None:
+        return None
+    api = GoogleWallet(
+        json.loads(identity.key_json), http=http, api_url=settings.google_api_url, token_url=settings.google_token_url
+    )
+    return identity.connected(api)

@@ -1,0 +1,105 @@
+"""How one row's work ends: done, later, or with a person.
+
+The job loop's outermost net: whatever a row's work raises is turned into a state of that row here, and nowhere else.
+Only «the database is away» goes up: then nothing can be written and the lease will return the row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connector.errors import ConnectorError, FieldAmbiguous, FieldTypeMismatch, NeedsReauth, Refused
+from flows import retry
+from storage import boxes
+from storage.db import DatabaseAway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime, timedelta
+
+    import sqlalchemy as sa
+
+    from flows.runtime import Runtime
+    from storage.boxes import Box, Claim
+
+_log = structlog.get_logger(__name__)
+
+
+class NotYet(Exception):
+    """This row cannot be done now but may be later: retry on the schedule, then park. The text is for a person."""
+
+
+class NeedsPerson(Exception):
+    """This row cannot be done by a program: park it. The text tells the person what to decide."""
+
+
+class SetupIncomplete(Exception):
+    """The owner's set-up lacks something outside (a stage, a field): try again until it is mended."""
+
+
+class ClaimLost(Exception):
+    """Another worker has taken the row since: roll back, it will be done there."""
+
+
+def outbox_rows(rt: Runtime, claims: Sequence[Claim], work: Callable[[], None]) -> None:
+    """Runs one delivery of many rows; the same net as for an inbox row."""
+    try:
+        work()
+    except DatabaseAway:
+        raise
+    except Exception as failure:  # noqa: BLE001 - the outermost net of the job loop
+        failed_rows(rt, "outbox", claims, failure)
+
+
+def inbox_row(rt: Runtime, claim: Claim, work: Callable[[], None]) -> None:
+    """Runs one row's work. The work marks the row done itself, in the transaction that saves the result."""
+    try:
+        work()
+    except ClaimLost:
+        _log.info("claim_lost", box="inbox", row_id=claim.id)
+    except DatabaseAway:
+        raise
+    except Exception as failure:  # noqa: BLE001 - the outermost net of the job loop
+        failed_rows(rt, "inbox", [claim], failure)
+
+
+def failed_rows(rt: Runtime, box: Box, claims: Sequence[Claim], failure: Exception) -> None:
+    """Sends rows back with a date, or to a person, by what the failure says of itself.
+
+    Rows that were refused together are given back to be worked alone: one of them is the reason.
+    """
+    text = f"{type(failure).__name__}: {failure}"
+    unexpected = not isinstance(failure, ConnectorError | NotYet | NeedsPerson | SetupIncomplete)
+    _log.warning("rows_failed", box=box, rows=len(claims), error=text, exc_info=failure if unexpected else None)
+    with rt.db.begin() as tx:
+        if _is_final(failure) and len(claims) > 1:
+            boxes.isolate(tx, box, claims)
+            return
+        for claim in claims:
+            _send_back(tx, box, claim, failure, now=rt.now(), text=text)
+
+
+def _send_back(tx: sa.Connection, box: Box, claim: Claim, failure: Exception, *, now: datetime, text: str) -> None:
+    gap = None if _is_final(failure) else _gap(claim.failures, failure)
+    if gap is None:
+        boxes.park(tx, box, claim, now=now, outcome=str(failure) if isinstance(failure, NeedsPerson) else text)
+    else:
+        boxes.retry(tx, box, claim, due_at=now + gap, outcome=text)
+
+
+def _gap(failures: int, failure: Exception) -> timedelta | None:
+    """Without end while the other side or the set-up is at fault, on the schedule otherwise."""
+    if isinstance(failure, SetupIncomplete):
+        return retry.remote_gap_after(failures, advised_s=None)
+    if isinstance(failure, ConnectorError) and (failure.retryable or isinstance(failure, NeedsReauth)):
+        return retry.remote_gap_after(failures, advised_s=failure.retry_after_s)
+    return retry.gap_after(failures)
+
+
+def _is_final(failure: Exception) -> bool:
+    """A person must look, or the other side understood and said no: repeating the same is useless."""
+    if isinstance(failure, NeedsPerson):
+        return True
+    return isinstance(failure, Refused | FieldAmbiguous | FieldTypeMismatch) and not failure.retryable

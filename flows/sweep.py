@@ -1,0 +1,85 @@
+"""The sweep: everything that must become true even if every bell was lost.
+
+Each round takes back rows of dead workers, activates points whose day has come, and rings for what is due. If Redis
+cannot be reached the sweep does the work itself, one batch after the other: slower, never lost.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from flows import inbox, outbox, points, queue
+from storage import boxes, installation
+from storage import inbox as inbox_storage
+from storage.db import DatabaseAway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flows.runtime import Runtime
+    from storage.boxes import Box
+
+BODIES_KEPT = timedelta(days=90)
+OWN_WORK_FOR = timedelta(seconds=20)
+"""How long one round works by itself while Redis is away."""
+
+BOXES: tuple[Box, ...] = ("inbox", "outbox")
+DRAINS = {"inbox": inbox.drain, "outbox": outbox.drain}
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round found. `reclaimed`: rows of dead workers; `activated`: members; `worked`: rows done here."""
+
+    reclaimed: int
+    activated: int
+    rung: int
+    worked: int
+
+
+def sweep_once(rt: Runtime) -> Round:
+    """One round. Raises DatabaseAway."""
+    now = rt.now()
+    reclaimed = 0
+    due: dict[Box, int] = {}
+    for box in BOXES:
+        with rt.db.begin() as tx:
+            reclaimed += boxes.reclaim_expired(tx, box, now=now)
+    activated = points.activate_members(rt, now=now)
+    with rt.db.begin() as tx:
+        inbox_storage.forget_bodies(tx, before=now - BODIES_KEPT)
+        installation.beat(tx, "sweep", now=now)
+        due = {box: boxes.due(tx, box, now=now) for box in BOXES}
+    rung = worked = 0
+    for box, count in due.items():
+        if not count:
+            continue
+        if queue.ring_now(rt.settings.redis_url, box, 0):
+            rung += 1
+        else:
+            _log.warning("redis_away_working_here", box=box, due=count)
+            worked += DRAINS[box](rt, stop_at=rt.now() + OWN_WORK_FOR)
+    return Round(reclaimed, activated, rung, worked)
+
+
+def sweep_forever(rt: Runtime, *, is_stopped: Callable[[], bool]) -> None:
+    """Rounds until told to stop. A database that is away is waited for."""
+    while not is_stopped():
+        try:
+            found = sweep_once(rt)
+            if found.reclaimed or found.worked or found.activated:
+                _log.info("sweep", reclaimed=found.reclaimed, activated=found.activated, worked=found.worked)
+        except DatabaseAway as failure:
+            _log.warning("database_away", error=str(failure))
+        except Exception:  # noqa: BLE001 - the outermost loop: one bad round must not end the sweep
+            _log.exception("sweep_failed")
+        deadline = time.monotonic() + rt.settings.sweep_interval_s
+        while time.monotonic() < deadline and not is_stopped():
+            time.sleep(min(0.2, rt.settings.sweep_interval_s))

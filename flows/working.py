@@ -1,0 +1,50 @@
+"""A worker process: serves one bell until it is told to stop, and comes back when Redis or the database went away."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from flows import inbox, outbox, queue
+from storage import installation
+from storage.db import DatabaseAway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flows.runtime import Runtime
+
+RECONNECT_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+def serve(rt: Runtime, name: str, *, is_stopped: Callable[[], bool]) -> None:
+    """Works box `name` («inbox» or «outbox») until a signal stops the worker."""
+    drains: dict[str, Callable[..., int]] = {"inbox": inbox.drain, "outbox": outbox.drain}
+    jobs = {name: _job(rt, name, drains[name])}
+    while not is_stopped():
+        try:
+            queue.work(rt.settings.redis_url, name, jobs)
+        except queue.RedisAway as failure:
+            _log.warning("redis_away", error=str(failure))
+            time.sleep(RECONNECT_S)
+        else:
+            return
+
+
+def _job(rt: Runtime, name: str, drain: Callable[..., int]) -> Callable[[], None]:
+    def job() -> None:
+        try:
+            worked = drain(rt)
+            with rt.db.begin() as tx:
+                installation.beat(tx, f"worker {name}", now=rt.now())
+            _log.info("drained", box=name, rows=worked)
+        except DatabaseAway as failure:
+            _log.warning("database_away", box=name, error=str(failure))
+        finally:
+            rt.bell.flush()
+
+    return job

@@ -1,0 +1,107 @@
+"""Puts the two servers together from their parts. Owns the list of blueprints and the headers of pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from simulator import (
+    activity,
+    bank,
+    bank_controls,
+    contacts,
+    controls,
+    customers,
+    definitions,
+    google,
+    hooks,
+    leads,
+    limits,
+    links,
+    oauth,
+    pages,
+    purchases,
+    segments,
+    tbank,
+    world,
+    yookassa,
+)
+from simulator.answers import Refused, problem
+from simulator.bank import Bank
+from simulator.clock import VirtualClock
+from simulator.deliveries import Mailer
+from simulator.faults import Faults
+from simulator.settings import Settings
+from simulator.store import Store
+from simulator.views import moscow, roubles
+from simulator.world import Crm
+
+CSP = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+
+
+def crm_app(settings: Settings, directory: Path) -> tuple[Flask, Crm]:
+    """The amoCRM server and its world; the caller starts `mailer` and closes `store`."""
+    store, clock = Store(directory / "crm.jsonl"), VirtualClock(directory)
+    mailer = Mailer(store, clock, {hooks.POLICY: hooks.policy()})
+    crm = Crm(settings, store, clock, Faults(settings.seed), mailer)
+    _recall_peers(settings, store)
+    world.open_account(crm)
+    hooks.attach(crm)
+    app = _flask()
+    app.extensions["crm"] = crm
+    limits.guard(app, crm)
+    blueprints = (
+        *(pages.bp, controls.bp, oauth.bp, activity.bp, definitions.bp, links.bp, hooks.bp),
+        *(leads.pipelines, leads.bp, contacts.bp, contacts.companies),
+        *(customers.modes, customers.bp, segments.bp, purchases.bp),
+    )
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    app.register_error_handler(Refused, lambda refused: refused.response)
+    return app, crm
+
+
+def bank_app(settings: Settings, directory: Path) -> tuple[Flask, Bank]:
+    """The bank's server and its world; the caller starts `mailer` and closes `store`."""
+    store, clock = Store(directory / "bank.jsonl"), VirtualClock(directory)
+    policies = {tbank.POLICY: tbank.policy(), yookassa.POLICY: yookassa.policy(), bank.NOTICE: bank.notice_policy()}
+    mailer = Mailer(store, clock, policies)
+    own = Bank(settings, store, clock, Faults(settings.seed), mailer)
+    own.notify = {"tbank": tbank.notifications, "yookassa": yookassa.notifications}
+    _recall_peers(settings, store)
+    app = _flask()
+    app.extensions["bank"] = own
+    bank_controls.guard(app, own)
+    for blueprint in (bank_controls.bp, tbank.bp, yookassa.bp, google.bp):
+        app.register_blueprint(blueprint)
+    return app, own
+
+
+def _flask() -> Flask:
+    app = Flask("simulator")
+    app.jinja_env.filters.update(moscow=moscow, roubles=roubles)
+    app.register_error_handler(HTTPException, _http_error)
+    app.after_request(_page_headers)
+    return app
+
+
+def _http_error(error: HTTPException) -> Response:
+    if request.path.startswith("/api/"):
+        status = error.code if error.code in (404, 405, 500) else 400
+        return problem(status, error.name)
+    return Response(error.name, status=error.code or 500, content_type="text/plain; charset=utf-8")
+
+
+def _page_headers(response: Response) -> Response:
+    if response.mimetype == "text/html" and not request.path.startswith(("/api/", "/oauth2/")):
+        response.headers["Content-Security-Policy"] = CSP
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _recall_peers(settings: Settings, store: Store) -> None:
+    """Peers told at run time outlive a restart, unless the file names others."""
+    known = store.table("peers").get("known", {})
+    settings.peers.update({key: value for key, value in known.items() if not getattr(settings.peers, key)})

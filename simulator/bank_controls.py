@@ -1,0 +1,183 @@
+"""The bank's control API and its page: pay, give back, send again, break things.
+
+Not a part of any real bank. JSON in, JSON out; a refused command answers 400 with `error`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from flask import Blueprint, Flask, Response, g, render_template, request
+
+from simulator import bank as payments
+from simulator import google
+from simulator.answers import Json, plain
+from simulator.bank import ACQUIRERS, NOTICE, Bank, PaymentError, the_bank
+from simulator.deliveries import log_of
+from simulator.limits import WRITES, drop_connection, injected_error
+from simulator.shared_controls import asked_object, routes_for_both
+from simulator.store import Record
+from simulator.views import callback_view, payment_view
+
+bp = Blueprint("bank_controls", __name__)
+LOG_LIMIT = 200
+SHOWN_PAYMENTS = 50
+
+
+@bp.errorhandler(PaymentError)
+@bp.errorhandler(LookupError)
+@bp.errorhandler(ValueError)
+def refused(problem: Exception) -> Response:
+    return plain({"error": str(problem)}, 404 if isinstance(problem, LookupError) else 400)
+
+
+@bp.get("/")
+def page() -> str:
+    bank = the_bank()
+    with bank.store.lock:
+        rows = list(bank.payments().values())[-SHOWN_PAYMENTS:][::-1]
+        calls: dict[str, list[Json]] = {}
+        for row in bank.store.table("deliveries").values():
+            if row["policy"] != NOTICE:
+                calls.setdefault(row["payment_id"], []).append(callback_view(row))
+        shown = [{**payment_view(row), "callbacks": calls.get(row["id"], [])[-12:]} for row in rows]
+    return render_template(
+        "bank.html",
+        payments=shown,
+        faults=bank.faults.show(),
+        now=bank.clock.instant(),
+        version=bank.store.version,
+        crm_url=bank.settings.peers.crm_url,
+    )
+
+
+@bp.get("/pay/<payment_id>")
+def payer_page(payment_id: str) -> str:
+    """What the payer sees on the bank's side: one button."""
+    bank = the_bank()
+    with bank.store.lock:
+        return render_template("payer.html", payment=payment_view(bank.payment(payment_id)))
+
+
+@bp.get("/sim/state")
+def state() -> Response:
+    bank = the_bank()
+    if "brief" in request.args:
+        return plain({"version": bank.store.version, "now": bank.clock.instant().isoformat()})
+    with bank.store.lock:
+        rows = [dict(row) for row in bank.payments().values()]
+        body = {
+            "version": bank.store.version,
+            "now": bank.clock.instant().isoformat(),
+            "payments": rows,
+            "callbacks_waiting": bank.mailer.waiting(),
+            "faults": bank.faults.show(),
+            "google": google.resources(bank),
+        }
+        return plain(body)
+
+
+@bp.get("/sim/callbacks")
+def callbacks() -> Response:
+    bank = the_bank()
+    limit = int(request.args.get("limit", LOG_LIMIT))
+    only = {"payment_id": request.args["payment_id"]} if "payment_id" in request.args else {}
+    rows = [row for row in log_of(bank.store, limit=limit * 2, **only) if row["policy"] != NOTICE]
+    return plain({"callbacks": [callback_view(row) for row in rows[:limit]], "waiting": bank.mailer.waiting()})
+
+
+@bp.post("/sim/pay")
+def pay() -> Response:
+    """A payment from nothing to money taken (or refused with `reject`, or only held with `two_stage`)."""
+    bank, asked = the_bank(), asked_object()
+    acquirer, deal_id = str(asked.get("acquirer", "tbank")), int(asked["deal_id"])
+    if acquirer not in ACQUIRERS:
+        raise ValueError(f"нет такого банка: {acquirer}")
+    amount = int(asked["amount_kopecks"])
+    if amount <= 0:
+        raise ValueError("сумма должна быть больше нуля")
+    with bank.store.lock:
+        payment = _create(bank, acquirer, deal_id, amount, asked)
+        if asked.get("reject"):
+            payments.reject(bank, payment)
+        else:
+            payments.authorize(bank, payment)
+        return plain(payments.outline(payment))
+
+
+@bp.post("/sim/payments/<payment_id>/<any(authorize,capture,cancel,reject,refund):step>")
+def step(payment_id: str, step: str) -> Response:
+    bank, asked = the_bank(), asked_object()
+    amount = None if asked.get("amount_kopecks") is None else int(asked["amount_kopecks"])
+    with bank.store.lock:
+        payment = bank.payment(payment_id)
+        if step == "capture":
+            payments.capture(bank, payment, amount)
+        elif step == "refund":
+            payments.refund(bank, payment, amount)
+        else:
+            {"authorize": payments.authorize, "cancel": payments.cancel, "reject": payments.reject}[step](bank, payment)
+        return plain(payments.outline(payment))
+
+
+@bp.post("/sim/payments/<payment_id>/resend")
+def resend(payment_id: str) -> Response:
+    bank, asked = the_bank(), asked_object()
+    with bank.store.lock:
+        payment = bank.payment(payment_id)
+        sent = payments.resend(
+            bank, payment, copies=int(asked.get("copies", 1)), shuffle=bool(asked.get("shuffle", False))
+        )
+    return plain({"sent": sent})
+
+
+routes_for_both(bp, the_bank, lambda _asked: None)
+
+
+@bp.post("/sim/reset")
+def reset() -> Response:
+    bank = the_bank()
+    bank.store.clear()
+    bank.faults.change({"reset": True})
+    return plain({"ok": True})
+
+
+def guard(app: Flask, bank: Bank) -> None:
+    """Faults of the bank's own API."""
+    paths = ("/v2/", "/v3/", "/walletobjects/", "/token")
+
+    def before() -> Response | None:
+        if not request.path.startswith(paths):
+            return None
+        injected = injected_error(bank.faults)
+        if injected is None:
+            time.sleep(bank.faults.delay_s())
+            g.served = True
+        return injected
+
+    def after(response: Response) -> Response:
+        written = g.get("served", False) and request.method in WRITES and response.status_code < 300
+        if written and bank.faults.happens("apply_then_drop"):
+            drop_connection()
+        return response
+
+    app.before_request(before)
+    app.after_request(after)
+
+
+def _create(bank: Bank, acquirer: str, deal_id: int, amount: int, asked: Json) -> Record:
+    earlier = [row for row in bank.payments().values() if row["lead_id"] == deal_id]
+    attempt = int(asked.get("attempt") or len(earlier) + 1)
+    return payments.create(
+        bank,
+        acquirer,
+        amount,
+        order_id=f"L{deal_id}-{attempt}",
+        lead_id=deal_id,
+        attempt=attempt,
+        metadata={"lead_id": str(deal_id), "attempt": str(attempt)} if acquirer == "yookassa" else {},
+        description=f"Заказ {deal_id}",
+        two_stage=bool(asked.get("two_stage", False)),
+        copies=int(asked.get("callbacks") or 0),
+        shuffle=asked.get("shuffle"),
+    )

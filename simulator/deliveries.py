@@ -1,0 +1,169 @@
+"""Outgoing notifications of both servers: a queue on the virtual clock, sender threads, retries, a log of replies.
+
+Owns when something is sent and what came back. What a body says, which reply counts and how often to repeat come
+from the caller as a Policy.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from simulator.clock import VirtualClock
+from simulator.store import Record, Store
+
+TABLE = "deliveries"
+SENDERS = 8
+TICK_S = 0.03
+QUICK_FIRST_S = 1.0
+QUICK_EVERY_S = 2.0
+QUICK_TRIES = 30
+KEEP_ATTEMPTS = 40
+KEEP_FINISHED = 3000
+REPLY_CHARS = 400
+STATUS_NO_CONNECTION = 0
+STATUS_TIMEOUT = 499
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`gap_s(tries, status)` is the pause after that many failed tries, None means give up."""
+
+    timeout_s: float
+    accepts: Callable[[int, str], bool]
+    gap_s: Callable[[int, int], float | None]
+
+
+class Mailer:
+    """`wanted` is asked before every try; `tried(delivery, ok, quick)` is told after it (under the store's lock)."""
+
+    def __init__(self, store: Store, clock: VirtualClock, policies: dict[str, Policy]) -> None:
+        self._store = store
+        self._clock = clock
+        self._policies = policies
+        self._heap: list[tuple[float, int]] = []
+        self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self.wanted: Callable[[Record], bool] = lambda _delivery: True
+        self.tried: Callable[[Record, bool, bool], None] = lambda _delivery, _ok, _quick: None
+
+    def start(self) -> None:
+        """Takes up what a former run left unsent and starts the threads."""
+        with self._store.lock:
+            for delivery in self._store.table(TABLE).values():
+                if delivery["state"] == "waiting":
+                    heapq.heappush(self._heap, (delivery["due_at"], delivery["id"]))
+        threading.Thread(target=self._dispatch, name="dispatcher", daemon=True).start()
+        for number in range(SENDERS):
+            threading.Thread(target=self._work, name=f"sender-{number}", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def send(self, delivery: Record, *, lag_s: float, quick: bool) -> Record:
+        """Queues `{policy, url, body, content_type, headers?, ...}`; `quick` adds retries every 2 s for a minute."""
+        with self._store.lock:
+            number = self._store.next_id(TABLE, 1)
+            now = self._clock.now()
+            delivery.update(
+                id=number, created_at=now, due_at=now + lag_s, state="waiting", attempts=[], tries=0,
+                quick_left=QUICK_TRIES if quick else 0,
+            )  # fmt: skip
+            self._store.put(TABLE, number, delivery)
+            heapq.heappush(self._heap, (delivery["due_at"], number))
+            self._trim()
+        return delivery
+
+    def waiting(self) -> int:
+        """How many deliveries are not finished."""
+        with self._store.lock:
+            return sum(1 for delivery in self._store.table(TABLE).values() if delivery["state"] == "waiting")
+
+    def _dispatch(self) -> None:
+        while not self._stopping.wait(TICK_S):
+            with self._store.lock:
+                now = self._clock.now()
+                while self._heap and self._heap[0][0] <= now:
+                    self._ready.put(heapq.heappop(self._heap)[1])
+
+    def _work(self) -> None:
+        session = requests.Session()
+        session.trust_env = False
+        while True:
+            number = self._ready.get()
+            with self._store.lock:
+                delivery = self._store.table(TABLE).get(number)
+                if delivery is None or not self._still_wanted(delivery):
+                    continue
+                job = dict(delivery)
+            status, reply, took_ms = self._post(session, job)
+            with self._store.lock:
+                self._note(delivery, status, reply, took_ms)
+
+    def _still_wanted(self, delivery: Record) -> bool:
+        if self.wanted(delivery):
+            return True
+        delivery["state"] = "cancelled"
+        self._store.touch(TABLE, delivery["id"])
+        return False
+
+    def _post(self, session: requests.Session, job: Record) -> tuple[int, str, int]:
+        started = time.monotonic()
+        headers = {"Content-Type": job["content_type"], **job.get("headers", {})}
+        timeout_s = self._policies[job["policy"]].timeout_s
+        try:
+            answer = session.post(
+                job["url"], data=job["body"].encode(), headers=headers, timeout=timeout_s, allow_redirects=False
+            )
+            status, reply = answer.status_code, answer.text
+        except requests.Timeout:
+            status, reply = STATUS_TIMEOUT, "нет ответа вовремя"
+        except requests.RequestException as error:
+            status, reply = STATUS_NO_CONNECTION, f"нет связи: {type(error).__name__}"
+        return status, reply[:REPLY_CHARS], int((time.monotonic() - started) * 1000)
+
+    def _note(self, delivery: Record, status: int, reply: str, took_ms: int) -> None:
+        policy = self._policies[delivery["policy"]]
+        ok = policy.accepts(status, reply)
+        quick = not ok and delivery["quick_left"] > 0
+        attempt = {"at": self._clock.now(), "status": status, "reply": reply, "took_ms": took_ms, "accepted": ok}
+        delivery["attempts"] = [*delivery["attempts"], attempt][-KEEP_ATTEMPTS:]
+        if ok:
+            delivery["state"] = "accepted"
+        elif quick:
+            self._again(delivery, QUICK_FIRST_S if delivery["quick_left"] == QUICK_TRIES else QUICK_EVERY_S)
+            delivery["quick_left"] -= 1
+        else:
+            delivery["tries"] += 1
+            self._again(delivery, policy.gap_s(delivery["tries"], status))
+        self._store.touch(TABLE, delivery["id"])
+        self.tried(delivery, ok, quick)
+
+    def _again(self, delivery: Record, gap_s: float | None) -> None:
+        if gap_s is None:
+            delivery["state"] = "gave_up"
+            return
+        delivery["due_at"] = self._clock.now() + gap_s
+        heapq.heappush(self._heap, (delivery["due_at"], delivery["id"]))
+
+    def _trim(self) -> None:
+        rows = self._store.table(TABLE)
+        if len(rows) <= KEEP_FINISHED * 2:
+            return
+        finished = [number for number, row in rows.items() if row["state"] != "waiting"]
+        for number in finished[:-KEEP_FINISHED]:
+            self._store.remove(TABLE, number)
+
+
+def log_of(store: Store, *, limit: int, **only: Any) -> list[Record]:
+    """The newest deliveries first, of those whose keys equal `only`."""
+    with store.lock:
+        rows = [row for row in store.table(TABLE).values() if all(row.get(key) == value for key, value in only.items())]
+        return [{**row, "attempts": list(row["attempts"])} for row in rows[-limit:]][::-1]

@@ -1,0 +1,106 @@
+"""Connections and transactions. The only place that opens them.
+
+Owns the engine, the transaction scope, retry after a deadlock, and the translation «the database is away» ->
+`DatabaseAway`. Engines do not survive a fork: the child gets fresh connections.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Result = TypeVar("Result")
+
+POOL_SIZE = 12
+CONNECT_TIMEOUT_S = 3
+STATEMENT_TIMEOUT_MS = 15_000
+LOCK_TIMEOUT_MS = 3_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 20_000
+DEADLOCK_RETRIES = 4
+RETRIED_SQLSTATES = {"40001", "40P01", "55P03"}
+"""Serialization failure, deadlock, lock not available: the whole transaction may be run again."""
+
+
+class DatabaseAway(Exception):
+    """PostgreSQL cannot be reached or is restarting. Nothing was written; the caller may answer 503 or try later."""
+
+
+class Database:
+    """One engine per process. `begin()` is a transaction, `autocommit()` a connection of single statements."""
+
+    def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
+        self.engine = sa.create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=4,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            pool_recycle=1800,
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "application_name": "kopilka",
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+                f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} -c timezone=UTC",
+            },
+        )
+        self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        os.register_at_fork(after_in_child=self._forget_parents_connections)
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A transaction: commits at the end, rolls back on any exception."""
+        try:
+            with self.engine.begin() as tx:
+                yield tx
+        except (OperationalError, InterfaceError, sa.exc.TimeoutError) as failure:
+            raise _translated(failure) from failure
+
+    @contextmanager
+    def autocommit(self) -> Iterator[sa.Connection]:
+        """A connection where each statement is its own durable transaction: one round trip instead of three."""
+        try:
+            with self._single.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, sa.exc.TimeoutError) as failure:
+            raise _translated(failure) from failure
+
+    def run(self, work: Callable[[sa.Connection], Result]) -> Result:
+        """Runs `work` in a transaction, again after a deadlock or lock timeout; `work` must have no other effects."""
+        for _ in range(DEADLOCK_RETRIES):
+            try:
+                with self.engine.begin() as tx:
+                    return work(tx)
+            except DBAPIError as failure:
+                if sqlstate(failure) not in RETRIED_SQLSTATES:
+                    raise _translated(failure) from failure
+            except sa.exc.TimeoutError as failure:
+                raise _translated(failure) from failure
+        with self.begin() as tx:
+            return work(tx)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _forget_parents_connections(self) -> None:
+        self.engine.dispose(close=False)
+
+
+def sqlstate(failure: BaseException) -> str | None:
+    """PostgreSQL's five-character code of a driver error, None if it never reached the server."""
+    return getattr(getattr(failure, "orig", None), "sqlstate", None)
+
+
+def _translated(failure: Exception) -> Exception:
+    """Connection loss, shutdown (57P0x), too many connections (53xxx) and refused starts mean «away»."""
+    if isinstance(failure, sa.exc.TimeoutError):
+        return DatabaseAway("no free database connection")
+    state = sqlstate(failure)
+    if state is None or state[:2] in ("08", "53") or state.startswith("57P"):
+        return DatabaseAway("the database is away")
+    return failure

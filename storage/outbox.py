@@ -1,0 +1,78 @@
+"""Rows of the outbox: «this target is out of date», one row per kind and target.
+
+Levels, not edges: a row carries no numbers, the delivery reads the present state. A hundred payments of one member
+make one row, and repeats or disorder of deliveries do no harm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+
+from storage import boxes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime, timedelta
+
+    from storage.boxes import Claim
+
+Kind = Literal["crm", "note", "google"]
+"""crm: a member's contact and customer; note: an order's line in the deal's feed; google: a member's loyalty object."""
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    claim: Claim
+    target_id: int
+
+
+_ADD = sa.text(
+    """
+    INSERT INTO outbox (kind, target_id, created_at, due_at) VALUES (:kind, :target_id, :now, :due_at)
+    ON CONFLICT ON CONSTRAINT one_row_per_target DO UPDATE SET
+        wanted = outbox.wanted + 1,
+        failures = CASE WHEN outbox.state = 'parked' THEN 0 ELSE outbox.failures END,
+        due_at = CASE WHEN outbox.state IN ('done', 'parked') THEN EXCLUDED.due_at
+                      WHEN outbox.failures > 0 THEN outbox.due_at
+                      ELSE LEAST(outbox.due_at, EXCLUDED.due_at) END,
+        state = CASE WHEN outbox.state IN ('done', 'parked') THEN 'waiting' ELSE outbox.state END
+    """
+)
+_CLAIM = boxes.claim_sql("outbox", "box.target_id", condition="kind = :kind")
+
+
+def add(
+    tx: sa.Connection, kind: Kind, target_ids: Iterable[int], *, now: datetime, due_at: datetime | None = None
+) -> None:
+    """Marks targets out of date. A target that is failing keeps its planned retry."""
+    parameters = [
+        {"kind": kind, "target_id": target_id, "now": now, "due_at": due_at or now} for target_id in sorted(target_ids)
+    ]
+    if parameters:
+        tx.execute(_ADD, parameters)
+
+
+def claim(
+    tx: sa.Connection, kind: Kind, *, now: datetime, lease: timedelta, limit: int, alone: bool = False
+) -> Sequence[OutboxRow]:
+    """Takes due rows of one kind; `alone` takes one row that has crashed a worker before."""
+    statement = _CLAIM["alone" if alone else "many"]
+    parameters = {"kind": kind, "now": now, "until": now + lease, "limit": 1 if alone else limit}
+    return [
+        OutboxRow(boxes.Claim(int(row.id), int(row.claims), int(row.failures)), int(row.target_id))
+        for row in boxes.rows(tx, statement, parameters)
+    ]
+
+
+def recent(tx: sa.Connection, *, states: Sequence[str], limit: int) -> Sequence[sa.Row[Any]]:
+    """The newest rows in these states, for people who look after the queue."""
+    statement = sa.text(
+        """
+        SELECT id, kind, target_id, state, failures, crashes, outcome, created_at, due_at
+        FROM outbox WHERE state = ANY(:states) ORDER BY id DESC LIMIT :limit
+        """
+    )
+    return tx.execute(statement, {"states": list(states), "limit": limit}).all()

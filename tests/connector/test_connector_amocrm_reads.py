@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from connector.amocrm.client import AmoCrm
+from connector.amocrm.contacts import ContactChange, contact_diff, same_value
+from connector.amocrm.leads import Deal, Pipeline
+from connector.errors import (
+    BadReply,
+)
+
+
+def _lead(lead_id: int = 7, **more: object) -> dict[str, object]:
+    known = {"id": lead_id, "name": "Заказ", "pipeline_id": 77, "status_id": 142, "price": 3000, "is_deleted": False}
+    contacts = [{"id": 5, "is_main": False}, {"id": 6, "is_main": True}]
+    return {**known, "updated_at": 1760976072, "_embedded": {"contacts": contacts}, **more}
+
+
+def test_deals_are_read_in_one_request_and_an_unknown_one_is_absent(crm: AmoCrm, gate: Any, amo: Any) -> None:
+    amo.hal("GET", "/leads", amo.rows("leads", _lead()))
+
+    deals = crm.deals([8, 7, 7])
+
+    instant = datetime(2025, 10, 20, 16, 1, 12, tzinfo=UTC)
+    assert deals == {7: Deal(7, "Заказ", 77, 142, 300_000, 6, is_deleted=False, updated_at=instant)}
+    assert gate.turns == 1
+    assert amo.query() == [
+        ("filter[id][0]", "7"),
+        ("filter[id][1]", "8"),
+        ("with", "contacts"),
+        ("limit", "250"),
+    ]
+
+
+def test_many_deals_are_read_in_addresses_of_bounded_length(crm: AmoCrm, gate: Any, amo: Any) -> None:
+    amo.web.add("GET", amo.api + "/leads", status=204)
+
+    assert crm.deals(range(10**9, 10**9 + 400)) == {}
+
+    assert gate.turns == 3
+    assert max(len(call.request.url) for call in amo.web.calls) < 8000
+
+
+def test_no_deals_need_no_request(crm: AmoCrm, gate: Any) -> None:
+    assert crm.deals([]) == {}
+    assert gate.turns == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "kopecks"),
+    [
+        ({"price": 3000}, 300_000),
+        ({"price": 22500, "price_with_minor_units": 22500.55}, 2_250_055),
+        ({"price": 22500, "price_with_minor_units": "22500.50"}, 2_250_050),
+        ({"price": None}, 0),
+        ({"price": -5}, 0),
+        ({"price": 10.005}, 0),
+        ({"price": "много"}, 0),
+        ({"price": True}, 0),
+    ],
+)
+def test_a_price_is_read_exactly_or_counts_as_none(
+    crm: AmoCrm, amo: Any, price: dict[str, object], kopecks: int
+) -> None:
+    amo.hal("GET", "/leads", amo.rows("leads", _lead(**price)))
+
+    assert crm.deals([7])[7].price_kopecks == kopecks
+
+
+@pytest.mark.parametrize(("contacts", "main"), [([], None), ([{"id": 5}], 5), ([{"id": "x", "is_main": True}], None)])
+def test_the_main_contact_is_found_or_is_none(crm: AmoCrm, amo: Any, contacts: object, main: int | None) -> None:
+    amo.hal("GET", "/leads", amo.rows("leads", _lead(_embedded={"contacts": contacts})))
+
+    assert crm.deals([7])[7].main_contact_id == main
+
+
+@pytest.mark.parametrize("row", [{"id": None}, {"status_id": "142"}, {"pipeline_id": True}, {"id": 2**70}])
+def test_a_deal_without_its_ids_is_a_bad_reply(crm: AmoCrm, amo: Any, row: dict[str, object]) -> None:
+    amo.hal("GET", "/leads", amo.rows("leads", _lead(**row)))
+
+    with pytest.raises(BadReply):
+        crm.deals([7])
+
+
+def test_pipelines_have_their_statuses(crm: AmoCrm, amo: Any) -> None:
+    statuses = {"statuses": [{"id": 1, "name": "Новая"}, {"id": 142, "name": "Успешно реализовано"}]}
+    amo.hal("GET", "/leads/pipelines", amo.rows("pipelines", {"id": 77, "name": "Продажи", "_embedded": statuses}))
+
+    assert crm.pipelines() == [Pipeline(77, "Продажи", ((1, "Новая"), (142, "Успешно реализовано")))]
+
+
+def test_contacts_come_with_customers_and_field_values(crm: AmoCrm, amo: Any) -> None:
+    fields = [
+        {"field_id": 1, "values": [{"value": "300"}]},
+        {"field_id": 2, "values": [{"value": "+79990000000"}, {"value": "+79990000001"}]},
+        {"field_id": 3, "values": []},
+        {"field_id": 4, "values": None},
+        "odd",
+    ]
+    row = {"id": 6, "name": "Анна", "first_name": None, "custom_fields_values": fields}
+    amo.hal("GET", "/contacts", amo.rows("contacts", {**row, "_embedded": {"customers": [{"id": 9}]}}, {"id": 7}))
+
+    contacts = crm.contacts([6, 7])
+
+    assert contacts[6].customer_ids == (9,)
+    assert contacts[6].field_values == {1: "300", 2: ("+79990000000", "+79990000001")}
+    assert contacts[7].field_values == {}
+    assert ("with", "customers") in amo.query()
+    assert "Анна" not in repr(contacts[6])
+
+
+def test_only_changed_fields_are_written(crm: AmoCrm, amo: Any) -> None:
+    amo.hal("PATCH", "/contacts", amo.rows("contacts", {"id": 6}))
+
+    crm.update_contacts([ContactChange(6, {1: 300, 2: "текст", 3: True, 4: None}), ContactChange(7, {})])
+
+    assert amo.sent() == [
+        {
+            "id": 6,
+            "custom_fields_values": [
+                {"field_id": 1, "values": [{"value": 300}]},
+                {"field_id": 2, "values": [{"value": "текст"}]},
+                {"field_id": 3, "values": [{"value": True}]},
+                {"field_id": 4, "values": None},
+            ],
+        }
+    ]
+
+
+def test_nothing_to_change_is_no_request(crm: AmoCrm, gate: Any) -> None:
+    crm.update_contacts([])
+    crm.update_contacts([ContactChange(1, {})])
+    crm.update_customers([])
+
+    assert (crm.create_customers([]), crm.create_contact_fields([]), crm.add_notes([])) == ([], [], [])
+    assert gate.turns == 0
+
+
+def test_a_batch_over_the_limit_is_refused_before_sending(crm: AmoCrm, gate: Any) -> None:
+    with pytest.raises(ValueError, match="50"):
+        crm.update_contacts([ContactChange(number, {1: 1}) for number in range(51)])
+
+    assert gate.turns == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stored", "is_same"),
+    [
+        (300, "300", True),
+        (300, "300.0", True),
+        (300, "301", False),
+        (0, None, False),
+        (0, "0", True),
+        (300, "много", False),
+        (300, True, False),
+        (None, None, True),
+        (None, "", True),
+        ("", None, True),
+        (None, "x", False),
+        ("x", "x", True),
+        ("x", "y", False),
+        ("x", ("x", "y"), False),
+        (True, "1", True),
+        (True, True, True),
+        (False, None, True),
+        (False, "0", True),
+        (True, None, False),
+        (True, "yes", False),
+        (False, "yes", False),
+    ],
+)
+def test_equal_values_are_recognised_as_amocrm_returns_them(wanted: Any, stored: object, is_same: bool) -> None:
+    assert same_value(wanted, stored) is is_same
+
+
+def test_the_difference_of_a_contact_is_minimal_or_nothing(crm: AmoCrm, amo: Any) -> None:
+    row = {"id": 6, "custom_fields_values": [{"field_id": 1, "values": [{"value": "300"}]}]}
+    amo.hal("GET", "/contacts", amo.rows("contacts", row))
+    contact = crm.contacts([6])[6]
+
+    assert contact_diff(contact, {1: 300, 2: None}) is None
+    assert contact_diff(contact, {1: 300, 2: "новое"}) == ContactChange(6, {2: "новое"})

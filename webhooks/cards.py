@@ -1,0 +1,127 @@
+"""The buyer's card page and what it links to. Opens by a long random link, works without JavaScript.
+
+Shows no phone and no surname beyond its first letter: links are forwarded. Its words for people are Russian and live
+in the template.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, abort, redirect, render_template, request
+
+from flows import cards
+from flows.present import count_text, full_date, qr_svg, spaced_number, thousands
+from webhooks.shared import runtime
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from storage.ledger import StatementLine
+
+PKPASS = "application/vnd.apple.pkpass"
+_APPLE_DEVICE = re.compile(r"iPhone|iPad|iPod")
+_IN_APP = re.compile(r"FBAN|FBAV|Instagram|VKAndroidApp|VKClient|WhatsApp|Telegram|MAX/", re.IGNORECASE)
+_MOVES = {
+    ("accrue", "pending"): "Начислено за покупку",
+    ("welcome", "pending"): "Приветственные баллы",
+    ("activate", "available"): "Стали доступны",
+    ("activate", "debt"): "Погашен долг",
+    ("reverse", "reversed"): "Снято после возврата",
+}
+
+blueprint = Blueprint("cards", __name__)
+
+
+@blueprint.get("/c/<token>")
+def page(token: str) -> Response:
+    rt = runtime()
+    shown = cards.page(rt, token)
+    if shown is None:
+        return Response(render_template("no_card.html"), 404)
+    zone = ZoneInfo(rt.programme.timezone)
+    card, design = shown.card, rt.design
+    agent = request.headers.get("User-Agent", "")
+    html = render_template(
+        "card.html",
+        programme=rt.programme.name,
+        design=design,
+        name=_short_name(card.member_name or ""),
+        segment=card.segment_title,
+        balance=thousands(card.available_points),
+        points=count_text(card.available_points, design.point_words).split("\u00a0")[-1],
+        worth=thousands(card.available_points * rt.programme.point_value_kopecks // 100),
+        number=spaced_number(card.number),
+        soon=_soon(shown),
+        token=token,
+        has_apple=rt.signer is not None,
+        is_demo=rt.signer is not None and rt.signer.is_demo,
+        has_google=rt.google is not None,
+        is_apple=bool(_APPLE_DEVICE.search(agent)),
+        is_in_app=bool(_IN_APP.search(agent)),
+        history=[_history(line, zone) for line in shown.history],
+    )
+    return Response(html)
+
+
+@blueprint.get("/c/<token>/card.pkpass")
+def apple(token: str) -> Response:
+    built = cards.apple_pass(runtime(), token)
+    if built is None:
+        abort(404)
+    headers = {"Content-Disposition": 'attachment; filename="card.pkpass"'}
+    return Response(built, content_type=PKPASS, headers=headers)
+
+
+@blueprint.get("/c/<token>/google")
+def google(token: str) -> AnyResponse:
+    link = cards.google_link(runtime(), token)
+    if link is None:
+        abort(404)
+    return redirect(link, 302)
+
+
+@blueprint.get("/c/<token>/qr.svg")
+def qr(token: str) -> Response:
+    shown = cards.page(runtime(), token)
+    if shown is None:
+        abort(404)
+    return Response(qr_svg(shown.card.number), content_type="image/svg+xml")
+
+
+@blueprint.get("/c/colours.css")
+def colours() -> Response:
+    """The owner's colours; a file of its own because the page's policy allows no inline style."""
+    design = runtime().design
+    css = f":root{{--card:{design.background};--text:{design.text};--label:{design.label}}}"
+    return Response(css, content_type="text/css")
+
+
+@blueprint.get("/c/logo.png")
+def logo() -> Response:
+    return Response(cards.logo_png(runtime()), content_type="image/png", headers={"Cache-Control": "max-age=3600"})
+
+
+def _short_name(name: str) -> str:
+    """«Анна Петрова» -> «Анна П.»"""
+    first, _, rest = name.strip().partition(" ")
+    return f"{first} {rest.strip()[0]}." if rest.strip() else first
+
+
+def _soon(shown: cards.CardPage) -> str | None:
+    day = shown.card.next_activation_on
+    if not shown.next_points or day is None:
+        return None
+    return f"Ещё {count_text(shown.next_points, runtime().design.point_words)} станут доступны {full_date(day)}"
+
+
+def _history(line: StatementLine, zone: ZoneInfo) -> dict[str, str]:
+    sign = "−" if line.move == "reverse" else "+" if line.move in ("accrue", "welcome") else ""
+    return {
+        "day": full_date(line.recorded_at.astimezone(zone).date()),
+        "what": _MOVES.get((line.move, line.credit), line.move),
+        "points": f"{sign}{thousands(line.points)}",
+        "kind": line.move,
+    }

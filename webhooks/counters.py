@@ -1,0 +1,16 @@
+"""Counters of the web process that are not rows anywhere: what was refused leaves no other trace."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter
+
+
+class Counters:
+    """One set per application, on a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.forged = Counter("kopilka_forged_total", "Callbacks that failed verification", registry=self.registry)
+        self.accepted = Counter(
+            "kopilka_webhooks_received_total", "Messages stored, by source", ["source"], registry=self.registry
+        )

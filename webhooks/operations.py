@@ -1,0 +1,50 @@
+"""For the operator's tools: is the process alive, can it store hooks, how is everything."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify
+from prometheus_client import Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from flows import health
+from webhooks.shared import counters, runtime
+
+blueprint = Blueprint("operations", __name__)
+
+
+@blueprint.get("/healthz")
+def alive() -> tuple[str, int]:
+    return "ok", 200
+
+
+@blueprint.get("/readyz")
+def ready() -> tuple[Response, int]:
+    found = health.readiness(runtime())
+    body = jsonify(ready=found.is_ready, database=found.database, redis=found.redis)
+    return body, 200 if found.is_ready else 503
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Prometheus text: this process's counters, and gauges read from the database at this moment."""
+    gauges = _gauges(health.facts(runtime()))
+    return Response(generate_latest(counters().registry) + gauges, content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _gauges(found: health.Facts) -> bytes:
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415
+
+    registry = CollectorRegistry()
+    Gauge("kopilka_members", "Members of the programme", registry=registry).set(found.members)
+    rows = Gauge("kopilka_rows", "Rows by box and state", ["box", "state"], registry=registry)
+    oldest = Gauge("kopilka_oldest_waiting_seconds", "Age of the longest waiting row", ["box"], registry=registry)
+    for box, states, age_s in (
+        ("inbox", found.inbox, found.inbox_oldest_s),
+        ("outbox", found.outbox, found.outbox_oldest_s),
+    ):
+        oldest.labels(box).set(age_s)
+        for state, count in states.items():
+            rows.labels(box, state).set(count)
+    crm = Gauge("kopilka_crm_connected", "1 while the CRM accepts us", registry=registry)
+    crm.set(found.crm_state in ("ok", "refreshing") and found.crm_closed_s == 0)
+    return generate_latest(registry)

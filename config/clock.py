@@ -69,4 +69,4 @@ def _offset_s(data: bytes) -> float | None:
     offset = content.get("offset_s") if isinstance(content, dict) else None
     if isinstance(offset, bool) or not isinstance(offset, int | float):
         return None
-    return float(offset) if math.isfinite(offset) and abs(offset) <= MAX_OFFSET_S else None
+    return float(offset) if abs(offset) <= MAX_OFFSET_S else None

@@ -13,19 +13,24 @@ from config.masking import is_reference, is_secret_name, mask_source_line
 from config.problems import Source
 from config.strict_yaml import Document, Items, Node, Pairs, Scalar
 
+MAX_LINE_CHARS = 1_000  # longer lines are nobody's rules; they are shown as stars
+
 _SECRET_LISTS = frozenset({"acquirers"})
 _OPEN_VALUE_KEYS = frozenset({"provider"})  # of an acquirer: the one value that is not a secret
 _NAME_WITHOUT_VALUE = re.compile(r"""([\w-]+)["']?\s*:\s*[|>]?[+-]?[0-9]?\s*""")
 
 
-def masked_source(path: str, document: Document) -> Source:
+def masked_source(path: str, document: Document, shown: frozenset[int]) -> Source:
+    """`shown` are the line numbers, from 1, that will be printed."""
     lines = list(document.lines)
     if document.root is None:
         _mask_after_names(lines)
     else:
         for scalar in _secrets(document.root, hidden=False):
             _mask_scalar(lines, scalar)
-    return Source(path, tuple(mask_source_line(line) for line in lines))
+    return Source(
+        path, tuple(_mask_line(line) if number in shown else "" for number, line in enumerate(lines, start=1))
+    )
 
 
 def _secrets(node: Node, *, hidden: bool) -> Iterator[Scalar]:
@@ -59,6 +64,10 @@ def _mask_after_names(lines: list[str]) -> None:
         name = _NAME_WITHOUT_VALUE.fullmatch(line.strip(" \t-{"))
         if name and is_secret_name(name[1]):
             lines[number + 1] = _stars(lines[number + 1])
+
+
+def _mask_line(line: str) -> str:
+    return mask_source_line(line) if len(line) <= MAX_LINE_CHARS else _stars(line)
 
 
 def _stars(text: str) -> str:

@@ -34,18 +34,19 @@ _PERSONAL_KEYS = frozenset({"phone", "phones", "email", "e_mail", "emails", "pan
 _CONNECTION_KEYS = frozenset({"dsn", "database_url", "redis_url"})
 
 _REFERENCE = re.compile(r"env:[A-Z][A-Z0-9_]*|file:\S.*")
+# No pattern here may take more than linear time on a hostile line: each starts at the edge of a word or is bounded.
 _VALUE_PATTERNS = tuple(
     re.compile(pattern, re.DOTALL)
     for pattern in (
         r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)",
-        r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?",
+        r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?",
         r"\b(?:live|test)_[A-Za-z0-9_-]{20,}",
         r"\bdef50200[0-9a-f]{16,}",
-        r"(?<![A-Za-z0-9_-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[A-Za-z0-9_-]{32,}",
+        r"(?<![A-Za-z0-9_-])(?=[A-Z0-9_-]*[a-z])(?=[a-z0-9_-]*[A-Z])(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{32,}",
     )
 )
 _FILE_PAIR = re.compile(
-    r"""(?P<name>[\w-]+)(?P<colon>["']?\s*[:=]\s*)"""
+    r"""(?<![\w-])(?P<name>[\w-]++)(?P<colon>["']?\s*[:=]\s*)"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}\]#"'](?:[^,}\]\s]|[ ](?![#\s]))*)"""
 )
 
@@ -53,7 +54,7 @@ _SCHEME = re.compile(r"(?i)\b(Bearer|Basic|ApplePass)\s+[A-Za-z0-9._~+/=-]{6,}")
 _SECRET_PATHS = re.compile(r"(/webhooks/amocrm/|/c/)[^/?\s\"'<>]{4,}")
 _USERINFO = re.compile(r"://[^/\s@]*@")
 _LOG_PAIR = re.compile(
-    r"""(?ix)([\w-]*(?:secret|password|passwd|token|api[_-]?key|private[_-]?key|credential|authorization)[\w-]*
+    r"""(?ix)((?:secret|password|passwd|token|api[_-]?key|private[_-]?key|credential|authorization)[\w-]{0,40}
         ["']?\s*[:=]\s*)("[^"]*"?|'[^']*'?|[^\s,;&}\])"']+)"""
 )
 _LONG_QUERY_VALUE = re.compile(r"([?&][\w.\[\]%-]+=)[^&\s\"'#]{16,}")

@@ -42,7 +42,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Source:
-    """The file as it may be shown: every secret in `lines` is stars."""
+    """The file as it may be shown: every secret in `lines` is stars, lines that no problem shows are empty."""
 
     path: str
     lines: tuple[str, ...]
@@ -50,6 +50,11 @@ class Source:
 
 def error_at(span: Span, code: str, message: str, fix: str = "") -> Problem:
     return Problem(code, "error", span.line, span.column, span.length, message, fix)
+
+
+def shown_lines(problems: Sequence[Problem]) -> frozenset[int]:
+    """The line numbers that `render` will print of a report in file order."""
+    return frozenset(line for one in problems[:MAX_SHOWN] for line in (one.line - 1, one.line))
 
 
 def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

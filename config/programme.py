@@ -16,7 +16,7 @@ from config.cross_checks import check_together
 from config.links_sections import read_acquirers, read_amocrm
 from config.masked_source import masked_source
 from config.model import ProgrammeFile
-from config.problems import Problem, Source, Span, count, error_at, in_file_order, render, to_data
+from config.problems import Problem, Source, Span, count, error_at, in_file_order, render, shown_lines, to_data
 from config.rules_sections import read_programme
 from config.secret_fields import Outside
 from config.section import Keys, Notes, Section
@@ -86,10 +86,11 @@ def check_programme(path: Path, env: Mapping[str, str], *, secrets_required: boo
         fix = "укажите путь ключом --file или переменной PROGRAMME; новый файл создаст kopilka init"
         return CheckResult(None, (error_at(_START, "file-missing", reason, fix),), Source(str(path), ()))
     document = read_yaml(data)
-    source = masked_source(str(path), document)
     notes = Notes(problems=list(document.problems))
     programme_file = _read(document, path, notes, Outside(env, path.parent, secrets_required))
-    return CheckResult(None if notes.has_errors else programme_file, in_file_order(notes.problems), source)
+    problems = in_file_order(notes.problems)
+    source = masked_source(str(path), document, shown_lines(problems))
+    return CheckResult(None if notes.has_errors else programme_file, problems, source)
 
 
 def _read(document: Document, path: Path, notes: Notes, outside: Outside) -> ProgrammeFile | None:

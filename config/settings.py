@@ -22,9 +22,10 @@ from config.setting_values import Fault, Reader
 DEFAULT_PROGRAMME = Path("config/programme.yaml")
 DEFAULT_DOTENV = Path(".env")
 
-YOOKASSA_API = "https://api.yookassa.ru/v3"
-TBANK_API = "https://securepay.tinkoff.ru/v2"
-GOOGLE_API = "https://walletobjects.googleapis.com/walletobjects/v1"
+# Without the version part of the path: the connector of each system adds its own.
+YOOKASSA_API = "https://api.yookassa.ru"
+TBANK_API = "https://securepay.tinkoff.ru"
+GOOGLE_API = "https://walletobjects.googleapis.com"
 GOOGLE_TOKEN = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 
 MAX_THREADS = 256
@@ -32,6 +33,8 @@ MAX_PROXIES = 5
 MAX_CRM_REQUESTS_PER_SECOND = 50
 MIN_SWEEP_S = 0.1
 MAX_SWEEP_S = 3_600.0
+MIN_LEASE_S = 30.0  # longer than any single call outside may take
+MAX_LEASE_S = 3_600.0
 
 
 class SettingsInvalid(Exception):
@@ -45,7 +48,11 @@ class SettingsInvalid(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """Addresses that carry passwords, and everything secret, stay out of the repr."""
+    """Addresses that carry passwords, and everything secret, stay out of the repr.
+
+    `lease_s`: how long a worker may hold a row before another takes it. `demo_wallet_dir`: stands in for certificates
+    that the owner does not have yet.
+    """
 
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
@@ -63,6 +70,8 @@ class Settings:
     google_token_url: str
     yookassa_check_ip: bool
     clock_file: Path | None
+    demo_wallet_dir: Path | None
+    lease_s: float
     sweep_interval_s: float
     crm_requests_per_second: int
     log_level: str
@@ -109,6 +118,8 @@ def load_settings(env: Mapping[str, str] | None = None, dotenv: Path | None = DE
         google_token_url=reader.get("GOOGLE_TOKEN_URL", values.official_or_loopback(GOOGLE_TOKEN), GOOGLE_TOKEN),
         yookassa_check_ip=reader.get("YOOKASSA_CHECK_IP", values.yes_no, default=True),
         clock_file=reader.get("CLOCK_FILE", Path, None),
+        demo_wallet_dir=reader.get("DEMO_WALLET_DIR", Path, None),
+        lease_s=reader.get("LEASE_S", values.seconds(MIN_LEASE_S, MAX_LEASE_S), 90.0),
         sweep_interval_s=reader.get("SWEEP_INTERVAL_S", values.seconds(MIN_SWEEP_S, MAX_SWEEP_S), 15.0),
         crm_requests_per_second=reader.get("CRM_REQUESTS_PER_SECOND", values.whole(1, MAX_CRM_REQUESTS_PER_SECOND), 7),
         log_level=reader.get("LOG_LEVEL", values.log_level, "info"),

@@ -17,11 +17,12 @@ from google.oauth2 import service_account
 
 from connector.errors import AlreadyExists, BadReply, NeedsReauth, NotConfigured, RateLimited, ServerFailed
 from connector.http import HttpClient, Reply
-from connector.replies import raise_for_status, retry_after_s
+from connector.replies import json_object, raise_for_status, retry_after_s
 
 API_URL = "https://walletobjects.googleapis.com"
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 (an address)
 SCOPE = "https://www.googleapis.com/auth/wallet_object.issuer"
+_GRANT = "google token endpoint"
 _RESOURCE_ID = re.compile(r"[\w.-]{1,256}", re.ASCII)
 
 
@@ -71,16 +72,19 @@ class GoogleWallet:
     def _call(self, method: str, kind: str, payload: Mapping[str, Any], *, resource_id: str | None = None) -> None:
         url = f"{self._base_url}/{kind}" + ("" if resource_id is None else f"/{resource_id}")
         route = f"/walletobjects/v1/{kind}" + ("" if resource_id is None else "/{id}")
-        headers = {"Content-Type": "application/json; charset=utf-8"}
+        headers = {"Content-Type": "application/json; charset=utf-8", "Authorization": f"Bearer {self._access_token()}"}
+        body = json.dumps(payload, allow_nan=False).encode()
+        reply = self._http.send(method, url, route=route, headers=headers, body=body)
+        _check(reply, f"google wallet {method} {kind}")
+
+    def _access_token(self) -> str:
+        # Not before_request(): it also asks another Google service in a thread of its own.
         try:
-            self._credentials.before_request(_Transport(self._http), method, url, headers)
+            if not self._credentials.valid:
+                self._credentials.refresh(_Transport(self._http))
+            return str(self._credentials.token)
         except google_errors.RefreshError as error:
             failure = _refresh_failure(error)
-        else:
-            body = json.dumps(payload, allow_nan=False).encode()
-            reply = self._http.send(method, url, route=route, headers=headers, body=body)
-            _check(reply, f"google wallet {method} {kind}")
-            return
         raise failure
 
 
@@ -117,7 +121,14 @@ class _Transport(transport.Request):
         **_: Any,
     ) -> _Answer:
         del timeout
-        return _Answer(self._http.send(method, url, route="/token", headers=headers, body=body))
+        reply = self._http.send(method, url, route="/token", headers=headers, body=body)
+        if reply.status == 429 or reply.status >= 500:
+            # google-auth would sleep and repeat; who repeats is decided by our caller.
+            raise_for_status(reply, _GRANT, is_write=False)
+        if reply.status == 200:
+            # google-auth takes for granted that a success is JSON.
+            json_object(reply, _GRANT, is_write=False)
+        return _Answer(reply)
 
 
 def _refresh_failure(error: google_errors.RefreshError) -> NeedsReauth | ServerFailed:

@@ -35,7 +35,7 @@ from simulator.deliveries import Mailer
 from simulator.faults import Faults
 from simulator.settings import Settings
 from simulator.store import Store
-from simulator.views import moscow, roubles
+from simulator.views import clock_time, moscow, roubles
 from simulator.world import Crm
 
 CSP = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
@@ -81,7 +81,7 @@ def bank_app(settings: Settings, directory: Path) -> tuple[Flask, Bank]:
 
 def _flask() -> Flask:
     app = Flask("simulator")
-    app.jinja_env.filters.update(moscow=moscow, roubles=roubles)
+    app.jinja_env.filters.update(moscow=moscow, clock_time=clock_time, roubles=roubles)
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(_page_headers)
     return app

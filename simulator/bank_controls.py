@@ -27,6 +27,7 @@ SHOWN_PAYMENTS = 50
 @bp.errorhandler(PaymentError)
 @bp.errorhandler(LookupError)
 @bp.errorhandler(ValueError)
+@bp.errorhandler(TypeError)
 def refused(problem: Exception) -> Response:
     return plain({"error": str(problem)}, 404 if isinstance(problem, LookupError) else 400)
 

@@ -48,7 +48,7 @@ CONTACTS = Kind(
     check=_check,
     apply=_apply_contact,
     show=_show_contact,
-    keep=lambda _crm, _record: True,
+    keep=lambda: lambda _record: True,
     guard=lambda _crm: None,
 )
 COMPANIES = Kind(
@@ -58,7 +58,7 @@ COMPANIES = Kind(
     check=lambda _crm, _item, _record: [],
     apply=_nothing,
     show=lambda _crm, _record, _including: {"_embedded": {}},
-    keep=lambda _crm, _record: True,
+    keep=lambda: lambda _record: True,
     guard=lambda _crm: None,
 )
 bp = routes(CONTACTS)

@@ -17,7 +17,7 @@ from simulator.hooks import USUAL, Spread
 from simulator.leads import LEADS
 from simulator.shared_controls import asked_object, routes_for_both
 from simulator.store import Record
-from simulator.views import callback_view, contact_view, customer_view, deal_view, note_view
+from simulator.views import callback_view, contact_view, customer_view, deal_view, note_view, payments_by_lead
 from simulator.world import Crm, the_crm
 
 BANK_TIMEOUT_S = 10.0
@@ -30,6 +30,7 @@ _bank_session.trust_env = False
 
 @bp.errorhandler(LookupError)
 @bp.errorhandler(ValueError)
+@bp.errorhandler(TypeError)
 @bp.errorhandler(requests.RequestException)
 def refused(problem: Exception) -> Response:
     if isinstance(problem, requests.RequestException):
@@ -55,7 +56,7 @@ def state() -> Response:
 def create_deal() -> Response:
     """`{"name", "price_roubles", "contact": {"name", "phone"} | "contact_id", "status"?}`."""
     crm, asked = the_crm(), asked_object()
-    price = float(asked.get("price_roubles", 0))
+    price = float(asked.get("price_roubles") or 0)
     with crm.store.lock:
         contact = _contact(crm, asked)
         pipeline = crm.pipeline()
@@ -270,8 +271,9 @@ def _inside(crm: Crm, leads: list[Record], *, everything: bool) -> Json:
     notes = [row for row in crm.rows("notes").values() if everything or row["entity_id"] in lead_ids | contact_ids]
     customer_ids = {key for contact in contacts for key in contact["customers"]}
     customers = [row for row in crm.rows("customers").values() if everything or row["id"] in customer_ids]
+    grouped = payments_by_lead(crm)
     return {
-        "deals": [deal_view(crm, row) for row in leads],
+        "deals": [deal_view(crm, row, grouped) for row in leads],
         "contacts": [contact_view(crm, row) for row in contacts],
         "customers": [customer_view(crm, row) for row in customers],
         "segments": [{key: row[key] for key in ("id", "name", "color")} for row in crm.rows("segments").values()],

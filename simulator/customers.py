@@ -92,7 +92,7 @@ CUSTOMERS = Kind(
     check=_check,
     apply=_apply,
     show=_show,
-    keep=lambda _crm, _record: True,
+    keep=lambda: lambda _record: True,
     guard=guard,
 )
 bp = routes(CUSTOMERS)

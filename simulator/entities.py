@@ -47,7 +47,7 @@ TYPE_NAMES = {int: "int", float: "numeric", str: "string", type(None): "null"}
 @dataclass(frozen=True)
 class Kind:
     """One entity of the API. `check(crm, item, record or None)` lists what is wrong; `apply` changes a record;
-    `start` gives the own keys of a new one; `show` renders the own keys for `with`; `keep` filters a list."""
+    `start` gives the own keys of a new one; `show` renders the own keys for `with`; `keep` reads own filters."""
 
     name: str
     scalars: Mapping[str, tuple[type, ...]]
@@ -55,7 +55,7 @@ class Kind:
     check: Callable[[Crm, Json, Record | None], list[Error]]
     apply: Callable[[Crm, Record, Json], None]
     show: Callable[[Crm, Record, set[str]], Json]
-    keep: Callable[[Crm, Record], bool]
+    keep: Callable[[], Callable[[Record], bool]]
     guard: Callable[[Crm], None]
 
 
@@ -91,8 +91,7 @@ def _listed(kind: Kind) -> Response:
     wanted = bracket_ids("filter[id]")
     found = [rows[key] for key in sorted(wanted) if key in rows] if wanted else list(rows.values())
     if wanted or request.args:
-        found = [row for row in found if _kept(crm, kind, row)]
-        found = _ordered(found)
+        found = _ordered(list(filter(_filter(kind), found)))
     including = _including()
     return paged(kind.name, found, lambda row: _shown(crm, kind, row, including))
 
@@ -208,16 +207,25 @@ def _shown(crm: Crm, kind: Kind, record: Record, including: set[str]) -> Json:
     }
 
 
-def _kept(crm: Crm, kind: Kind, row: Record) -> bool:
+def _filter(kind: Kind) -> Callable[[Record], bool]:
+    """The query's filters as one predicate, read once for the whole list."""
     names = bracket("filter[name]")
-    if names and row["name"] not in names:
-        return False
-    for key in ("updated_at", "created_at", "closed_at"):
-        value = row.get(key) or 0
-        if not _bound(f"filter[{key}][from]", 0) <= value <= _bound(f"filter[{key}][to]", FOREVER):
-            return False
+    bounds = [
+        (key, _bound(f"filter[{key}][from]", 0), _bound(f"filter[{key}][to]", FOREVER))
+        for key in ("updated_at", "created_at", "closed_at")
+        if f"filter[{key}][from]" in request.args or f"filter[{key}][to]" in request.args
+    ]
     query = request.args.get("query", "").casefold()
-    return (not query or _mentions(row, query)) and kind.keep(crm, row)
+    own = kind.keep()
+
+    def kept(row: Record) -> bool:
+        if names and row["name"] not in names:
+            return False
+        if not all(low <= (row.get(key) or 0) <= high for key, low, high in bounds):
+            return False
+        return (not query or _mentions(row, query)) and own(row)
+
+    return kept
 
 
 def _bound(name: str, default: int) -> int:

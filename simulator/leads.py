@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response
 
 from simulator import links
-from simulator.answers import Error, Json, bracket, bracket_ids, empty, error, hal, self_link
+from simulator.answers import Error, Json, bracket_ids, empty, error, hal, self_link
 from simulator.entities import Kind, routes
 from simulator.store import Record
 from simulator.world import LOST, WON, Crm, the_crm
@@ -76,19 +78,23 @@ def _show(_crm: Crm, record: Record, including: set[str]) -> Json:
     }
 
 
-def _keep(_crm: Crm, record: Record) -> bool:
-    wanted_pipelines = bracket_ids("filter[pipeline_id]")
-    if wanted_pipelines and record["pipeline_id"] not in wanted_pipelines:
-        return False
-    pairs = _status_pairs()
-    return not pairs or (record["pipeline_id"], record["status_id"]) in pairs
+def _keep() -> Callable[[Record], bool]:
+    pipeline_ids, pairs = bracket_ids("filter[pipeline_id]"), _status_pairs()
+
+    def kept(record: Record) -> bool:
+        if pipeline_ids and record["pipeline_id"] not in pipeline_ids:
+            return False
+        return not pairs or (record["pipeline_id"], record["status_id"]) in pairs
+
+    return kept
 
 
 def _status_pairs() -> set[tuple[int, int]]:
+    """Pairs of filter[statuses][n][pipeline_id] and [status_id]; both are required."""
     pairs, index = set(), 0
-    while pipeline_ids := bracket(f"filter[statuses][{index}][pipeline_id]"):
-        status_ids = bracket(f"filter[statuses][{index}][status_id]")
-        pairs.add((int(pipeline_ids[0]), int(status_ids[0]) if status_ids else 0))
+    while pipeline_ids := bracket_ids(f"filter[statuses][{index}][pipeline_id]"):
+        status_ids = bracket_ids(f"filter[statuses][{index}][status_id]") or {0}
+        pairs |= {(pipeline_id, status_id) for pipeline_id in pipeline_ids for status_id in status_ids}
         index += 1
     return pairs
 

@@ -112,7 +112,7 @@ def guard(app: Flask, crm: Crm) -> None:
 
 
 def _refusal(crm: Crm, limiter: Limiter) -> Response | None:
-    if crm.faults.forbidden() or limiter.banned():
+    if limiter.banned():
         return html(403, FORBIDDEN)
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     with crm.store.lock:
@@ -129,7 +129,9 @@ def _refusal(crm: Crm, limiter: Limiter) -> Response | None:
 
 
 def injected_error(faults: Faults) -> Response | None:
-    """A 429 or 500 that the profile asked for."""
+    """A ban, a 429 or a 500 that the profile asked for."""
+    if faults.forbidden():
+        return html(403, FORBIDDEN)
     if faults.happens("error_429"):
         return html(429, TOO_MANY)
     if faults.happens("error_500"):

@@ -10,7 +10,7 @@ from simulator import controls, fields
 from simulator.answers import Json
 from simulator.deliveries import log_of
 from simulator.store import Record
-from simulator.views import MOSCOW, callback_view, contact_view, customer_view, deal_view, feed_view
+from simulator.views import MOSCOW, callback_view, contact_view, customer_view, deal_view, feed_view, payments_by_lead
 from simulator.world import Crm, the_crm
 
 CARDS_PER_STAGE = 60
@@ -26,13 +26,14 @@ def board() -> str:
     with crm.store.lock:
         pipeline = crm.pipeline()
         stages = [{**status, "deals": [], "total": 0} for status in pipeline["statuses"] if status["type"] == 0]
+        grouped = payments_by_lead(crm)
         by_id = {stage["id"]: stage for stage in stages}
         for lead in reversed(crm.rows("leads").values()):
             stage = by_id.get(lead["status_id"])
             if stage is not None and lead["pipeline_id"] == pipeline["id"]:
                 stage["total"] += 1
                 if len(stage["deals"]) < CARDS_PER_STAGE:
-                    stage["deals"].append(deal_view(crm, lead))
+                    stage["deals"].append(deal_view(crm, lead, grouped))
         return render_template("board.html", stages=stages, **_bar(crm, "board"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote_plus
 from zoneinfo import ZoneInfo
 
 from simulator import fields
@@ -87,14 +88,29 @@ def callback_view(delivery: Record) -> Json:
         "attempts": attempts,
         "tries": len(attempts),
         "body": json.loads(delivery["body"]) if is_json else delivery["body"],
+        "body_text": _pretty(delivery["body"], is_json=is_json),
     }
 
 
-def deal_view(crm: Crm, lead: Record) -> Json:
-    """A deal as people see it: stage and contact by name, payments of the bank."""
+def _pretty(body: str, *, is_json: bool) -> str:
+    if is_json:
+        return json.dumps(json.loads(body), ensure_ascii=False, indent=2)
+    return "\n".join(unquote_plus(part) for part in body.split("&"))
+
+
+def payments_by_lead(crm: Crm) -> dict[int, list[Json]]:
+    """Payments of every deal, oldest first."""
+    grouped: dict[int, list[Json]] = {}
+    for row in crm.rows("payments").values():
+        grouped.setdefault(row["lead_id"], []).append(payment_view(row))
+    return grouped
+
+
+def deal_view(crm: Crm, lead: Record, grouped: dict[int, list[Json]] | None = None) -> Json:
+    """A deal as people see it: stage and contact by name, payments of the bank (`grouped` saves looking for them)."""
     main = next((row["id"] for row in lead["contacts"] if row["is_main"]), None)
     contact = crm.rows("contacts").get(main)
-    payments = [payment_view(row) for row in crm.rows("payments").values() if row["lead_id"] == lead["id"]]
+    payments = (payments_by_lead(crm) if grouped is None else grouped).get(lead["id"], [])
     return {
         "id": lead["id"],
         "name": lead["name"],

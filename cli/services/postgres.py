@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ MAX_CONNECTIONS: Final = 60
 SHARED_BUFFERS_MB: Final = 64
 IDLE_IN_TRANSACTION_S: Final = 60
 _CONNECT_TIMEOUT_S: Final = 10
+_DRAFT_PREFIX: Final = "cluster.draft-"
 _PID_LINE, _STATUS_LINE = 0, 7
 
 _OPTIONS: Final = {
@@ -108,10 +110,9 @@ class RunningPostgres(EmbeddedServer):
     def _create_cluster(self) -> None:
         # Made aside and renamed, so that a crash in the middle leaves no half of a cluster.
         place = self._cluster.parent
-        draft, password_file = place / "cluster.draft", place / "cluster.password"
-        if draft.exists():
-            shutil.rmtree(draft)
-        draft.mkdir(mode=0o700)
+        for abandoned in place.glob(f"{_DRAFT_PREFIX}*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        draft, password_file = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=place)), place / "cluster.password"
         write_private(password_file, self._password)
         try:
             self.run_as.own(draft)

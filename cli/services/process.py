@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,7 +92,8 @@ class GuardedProcess:
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
         if self.alive:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self._wait()
 
     def _wait(self) -> None:

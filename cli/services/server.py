@@ -56,12 +56,14 @@ class EmbeddedServer(ABC):
 
     @property
     def alive(self) -> bool:
+        """Whether it runs; a death from outside is seen some milliseconds later, `kill` returns after it."""
         return self._process is not None and self._process.alive
 
     def start(self) -> None:
         """Start and wait until connections are accepted; nothing happens when it already runs."""
         if self.alive:
             return
+        self.stop()
         deadline = time.monotonic() + RETRY_FOR_S
         while True:
             try:

@@ -63,7 +63,7 @@ class TBank(Acquirer):
     ) -> Self:
         """`check_ip` is not used: the token proves the origin."""
         del check_ip
-        terminal_key = credential(credentials, cls.name, "terminal_key")
+        terminal_key = credential(credentials, cls.name, "terminal")
         password = credential(credentials, cls.name, "password")
         return cls(terminal_key, password, api_url=api_url, http=http)
 

@@ -70,7 +70,7 @@ class YooKassa(Acquirer):
         cls, credentials: Mapping[str, str], *, api_url: str, http: HttpClient, check_ip: bool
     ) -> Self:
         shop_id = credential(credentials, cls.name, "shop_id")
-        secret_key = credential(credentials, cls.name, "secret_key")
+        secret_key = credential(credentials, cls.name, "secret")
         return cls(shop_id, secret_key, api_url=api_url, http=http, check_ip=check_ip)
 
     def verify(self, headers: Mapping[str, str], raw: bytes, remote_ip: str | None) -> None:  # noqa: ARG002

@@ -219,13 +219,14 @@ def test_data_of_a_vanished_major_version_is_refused_with_advice(state_dir: Path
 
 
 def test_a_wrapper_script_on_the_path_is_not_taken_for_a_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    state_dir.mkdir(mode=0o755)
     for name in ("postgres", "initdb"):
-        script = tmp_path / name
+        script = state_dir / name
         script.write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 99.1'\n")
         script.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(state_dir), prepend=os.pathsep)
 
     found = list(usable_postgres(current_run_as()))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,6 +64,20 @@ def test_a_server_that_is_a_link_to_its_checking_tool_is_called_by_its_own_name(
 
     assert found.path == state_dir / "redis-server"
     assert found.origin == f"installed {found.path}"
+
+
+def test_a_death_from_outside_is_seen_and_a_start_mends_it(server: RunningValkey) -> None:
+    url, pid = server.url, server.pid
+
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while server.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    server.start()
+    assert server.alive
+    assert server.pid != pid
+    assert server.url == url
 
 
 def test_a_client_without_the_password_is_refused(server: RunningValkey) -> None:

@@ -1,0 +1,43 @@
+"""Connecting amoCRM: spend the grant code, subscribe the hook, see how the connection is."""
+
+from __future__ import annotations
+
+import click
+
+from cli.common import fail, print_json, runtime
+from flows.errors import ConnectorError
+
+
+@click.group()
+def amocrm() -> None:
+    """Подключение amoCRM."""
+
+
+@amocrm.command()
+@click.option("--code", required=True, help="Код авторизации из amoCRM; живёт 20 минут.")
+def connect(code: str) -> None:
+    """Обменять код авторизации на ключи доступа и подписать вебхук."""
+    from flows import connect as connecting  # noqa: PLC0415
+
+    with runtime() as rt:
+        try:
+            connecting.exchange(rt, code)
+            done = connecting.set_up(rt)
+        except ConnectorError as failure:
+            fail(f"amoCRM ответила отказом: {failure}", "получите новый код авторизации и повторите")
+    click.echo(f"Аккаунт {done.subdomain} подключён. Поля контакта: {done.fields}. Вебхук подписан.")
+
+
+@amocrm.command()
+@click.option("--json", "as_json", is_flag=True, help="Ответ для программы.")
+def status(*, as_json: bool) -> None:
+    """Как дела у подключения."""
+    from flows import health  # noqa: PLC0415
+
+    with runtime() as rt:
+        found = health.facts(rt)
+    if as_json:
+        print_json({"state": found.crm_state, "reason": found.crm_reason, "closed_s": found.crm_closed_s})
+        return
+    reason = f" ({found.crm_reason})" if found.crm_reason else ""
+    click.echo(f"amoCRM: {found.crm_state}{reason}")

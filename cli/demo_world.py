@@ -1,0 +1,293 @@
+"""The demo's world: services, simulators, our processes; started in order, watched, stopped in order.
+
+Everything it needs to start again lies in one folder. Owns no story.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.children import Child, run_json
+from cli.demo_wallet import make_wallet_folder
+from cli.services import start_services
+from cli.services.account import make_folder
+from cli.services.process import free_port
+from config.settings import DEFAULT_PROGRAMME, load_settings
+from connector.http import HttpClient
+from flows import access, connect
+from flows.runtime import Runtime, build_runtime, prepare
+from storage import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SECRET_BYTES = 32
+SEED_DEALS = (
+    ("Палатка «Хибины-2»", 4_990, "Анна Петрова", "+79000000001"),
+    ("Рюкзак 60 л", 8_350, "Борис Иванов", "+79000000002"),
+    ("Треккинговые палки", 2_490, "Вера Смирнова", "+79000000003"),
+    ("Спальник −10 °C", 12_700, "Григорий Орлов", "+79000000004"),
+    ("Фонарь налобный", 1_299, "Дарья Ким", "+79000000005"),
+)
+OURS = ("web", "worker inbox", "worker outbox", "sweep")
+
+
+@dataclass
+class World:
+    """A running demo. `secrets` are the simulated accounts' keys, made once per folder."""
+
+    folder: Path
+    urls: dict[str, str]
+    secrets: dict[str, str]
+    environment: dict[str, str]
+    rt: Runtime
+    hook_path: str
+    api_token: str
+    service_pids: dict[str, int]
+    children: list[Child]
+    http: HttpClient
+    started_s: float = 0.0
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    def contract(self) -> dict[str, Any]:
+        """The line for programs (design, section 4)."""
+        return {
+            "urls": self.urls,
+            "hook_path": self.hook_path,
+            "api_token": self.api_token,
+            "acquirers": {
+                "tbank": {"terminal": self.secrets["terminal"], "password": self.secrets["password"]},
+                "yookassa": {"shop_id": self.secrets["shop_id"], "secret": self.secrets["shop_secret"]},
+            },
+            "crm": {"token": self.secrets["crm_token"], "subdomain": self.secrets["subdomain"]},
+            "pids": {**self.service_pids, **{child.name: child.pid for child in self.children}},
+            "state": str(self.folder),
+            "ca_path": str(self.folder / "wallet" / "ca.pem"),
+            "started_s": round(self.started_s, 2),
+        }
+
+    def supervise(self, say: Callable[[str], None]) -> None:
+        """Starts again what died."""
+        for child in self.children:
+            if not child.is_alive:
+                say(f"{child.name} упал, запускаю снова")
+                child.start()
+
+    def call(self, method: str, url: str, body: Any = None, *, headers: dict[str, str] | None = None) -> Any:
+        """One JSON call to a server of this demo."""
+        content = None if body is None else json.dumps(body).encode()
+        given = {"Content-Type": "application/json", **(headers or {})}
+        reply = self.http.send(method, url, route="demo", headers=given, body=content)
+        return reply.json() if reply.body.strip() else None
+
+
+@contextmanager
+def open_world(
+    folder: Path, *, port: int, programme: Path | None, at: datetime | None, say: Callable[[str], None]
+) -> Iterator[World]:
+    """Starts everything in `folder`; stops it at the end. Steps: servers; simulators; schema; CRM; our processes."""
+    began = time.monotonic()
+    make_folder(folder)
+    keys = _secrets(folder)
+    if at is not None:
+        _set_clock(folder, at)
+    with ExitStack() as stack:
+        web_port = port or free_port(str(folder))
+        services = start_services(
+            folder,
+            database_url=os.environ.get("DATABASE_URL"),
+            redis_url=os.environ.get("REDIS_URL"),
+            log=say,
+        )
+        stack.callback(services.stop)
+        simulators = _simulators(folder, keys, web_port, say)
+        for child in simulators.values():
+            stack.callback(child.stop)
+        urls = {
+            "web": f"http://127.0.0.1:{web_port}",
+            "console": f"http://127.0.0.1:{web_port}/console/",
+            "crm": simulators["crm"].ready["url"],
+            "bank": simulators["bank"].ready["url"],
+        }
+        environment = _environment(folder, keys, urls, web_port, programme)
+        environment |= {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}
+        ours = [Child(name, ["-m", "cli.main", *_command(name)], environment, folder / "logs") for name in OURS]
+        rt = build_runtime(load_settings(environment, dotenv=None))
+        stack.callback(rt.db.close)
+        say(f"База: схема {schema.migrate(rt.db)}")
+        prepare(rt)
+        for child in ours:  # they need the schema and the key, nothing else
+            stack.callback(child.stop)
+            child.start()
+        http = HttpClient()
+        world = World(
+            folder=folder,
+            urls=urls,
+            secrets=keys,
+            environment=environment,
+            rt=rt,
+            hook_path=rt.hook_path(),
+            api_token=access.create_token(rt, "demo"),
+            service_pids=services.pids,
+            children=[*simulators.values(), *ours],
+            http=http,
+        )
+        _connect(world, say)
+        ours[0].wait_ready()
+        _write_contract_marker(world)
+        _seed(world, say)
+        world.started_s = time.monotonic() - began
+        yield world
+
+
+def _simulators(folder: Path, keys: dict[str, str], web_port: int, say: Callable[[str], None]) -> dict[str, Child]:
+    config = folder / "simulator.json"
+    config.write_text(json.dumps(_simulator_config(keys, web_port), ensure_ascii=False), encoding="utf-8")
+    children = {}
+    for name in ("crm", "bank"):
+        port = free_port(f"{folder} {name}")
+        arguments = ["-m", "simulator", name, "--port", str(port), "--state", str(folder / "simulator")]
+        children[name] = Child(name, [*arguments, "--config", str(config)], {}, folder / "logs", announces=True)
+        children[name].start()
+    for child in children.values():
+        child.wait_ready()
+    peers = {"crm_url": children["crm"].ready["url"], "bank_url": children["bank"].ready["url"]}
+    for child in children.values():
+        run_json("POST", f"{child.ready['url']}/sim/peers", peers)
+    say("Ненастоящие amoCRM и банк запущены")
+    return children
+
+
+def _connect(world: World, say: Callable[[str], None]) -> None:
+    """What the installer of a real shop does once: grant, tokens, fields, hook."""
+    rt = world.rt
+    if rt.crm is None:
+        say("В файле правил нет amocrm: работаю без CRM")
+        return
+    if rt.tokens is not None and rt.crm_names.token is None and not _is_connected(rt):
+        code = world.call("POST", f"{world.urls['crm']}/sim/grant", {})["code"]
+        connect.exchange(rt, code)
+    done = connect.set_up(rt)
+    say(f"amoCRM подключена: аккаунт {done.subdomain}, полей контакта {done.fields}, вебхук подписан")
+
+
+def _is_connected(rt: Runtime) -> bool:
+    from flows import health  # noqa: PLC0415
+
+    return health.facts(rt).crm_state == "ok"
+
+
+def _seed(world: World, say: Callable[[str], None]) -> None:
+    if world.call("GET", f"{world.urls['crm']}/sim/state")["deals"]:
+        return
+    for name, roubles, buyer, phone in SEED_DEALS:
+        body = {"name": name, "price_roubles": roubles, "contact": {"name": buyer, "phone": phone}}
+        world.call("POST", f"{world.urls['crm']}/sim/deals", body)
+    say(f"Магазин заполнен: сделок {len(SEED_DEALS)}")
+
+
+def _command(name: str) -> list[str]:
+    return {
+        "web": ["web", "--ready-line"],
+        "worker inbox": ["worker", "inbox"],
+        "worker outbox": ["worker", "outbox"],
+        "sweep": ["sweep", "--forever"],
+    }[name]
+
+
+def _secrets(folder: Path) -> dict[str, str]:
+    """Keys of the demo, made once; the file is for this user only."""
+    path = folder / "secrets.json"
+    if path.is_file():
+        kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        return kept
+    keys = {
+        "secret_key": base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).decode(),
+        "terminal": "1700000000000DEMO",
+        "password": secrets.token_urlsafe(12),
+        "shop_id": "100500",
+        "shop_secret": f"test_{secrets.token_urlsafe(24)}",
+        "client_id": "5c1f0f3a-9a54-4c1e-8f0e-2f0a4f0d7e11",
+        "client_secret": secrets.token_urlsafe(32),
+        "crm_token": secrets.token_urlsafe(32),
+        "subdomain": "sportgory",
+    }
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(keys, file)
+    return keys
+
+
+def _environment(
+    folder: Path, keys: dict[str, str], urls: dict[str, str], web_port: int, programme: Path | None
+) -> dict[str, str]:
+    wallet = make_wallet_folder(folder / "wallet")
+    return {
+        "PUBLIC_URL": urls["web"],
+        "PROGRAMME": str((programme or _shipped_programme()).absolute()),
+        "SECRET_KEY": keys["secret_key"],
+        "WEB_PORT": str(web_port),
+        "SWEEP_INTERVAL_S": "1",
+        "LEASE_S": "40",
+        "CLOCK_FILE": str(folder / "simulator" / "clock.json"),
+        "DEMO_WALLET_DIR": str(wallet),
+        "AMOCRM_BASE_URL": urls["crm"],
+        "YOOKASSA_API_URL": urls["bank"],
+        "TBANK_API_URL": urls["bank"],
+        "GOOGLE_API_URL": urls["bank"],
+        "GOOGLE_TOKEN_URL": f"{urls['bank']}/token",
+        "YOOKASSA_CHECK_IP": "no",
+        "AMOCRM_CLIENT_ID": keys["client_id"],
+        "AMOCRM_CLIENT_SECRET": keys["client_secret"],
+        "AMOCRM_TOKEN": keys["crm_token"],
+        "YOOKASSA_SHOP_ID": keys["shop_id"],
+        "YOOKASSA_SECRET": keys["shop_secret"],
+        "TBANK_TERMINAL": keys["terminal"],
+        "TBANK_PASSWORD": keys["password"],
+    }
+
+
+def _shipped_programme() -> Path:
+    here = Path(__file__).resolve().parent.parent / DEFAULT_PROGRAMME
+    return here if here.is_file() else DEFAULT_PROGRAMME
+
+
+def _simulator_config(keys: dict[str, str], web_port: int) -> dict[str, Any]:
+    return {
+        "crm": {
+            "subdomain": keys["subdomain"],
+            "client_id": keys["client_id"],
+            "client_secret": keys["client_secret"],
+            "redirect_uri": "https://bonus.sportgory.ru/amocrm/oauth",
+            "long_lived_token": keys["crm_token"],
+        },
+        "bank": {
+            "tbank": {"terminal": keys["terminal"], "password": keys["password"]},
+            "yookassa": {"shop_id": keys["shop_id"], "secret": keys["shop_secret"]},
+        },
+        "product": {"payments_url": f"http://127.0.0.1:{web_port}/webhooks/payments"},
+    }
+
+
+def _set_clock(folder: Path, at: datetime) -> None:
+    """The clock that product and simulators share: real time plus an offset."""
+    path = folder / "simulator" / "clock.json"
+    path.parent.mkdir(exist_ok=True)
+    offset_s = (at - datetime.now(UTC)).total_seconds()
+    partial = path.with_suffix(".new")
+    partial.write_text(json.dumps({"offset_s": offset_s}), encoding="utf-8")
+    partial.replace(path)
+
+
+def _write_contract_marker(world: World) -> None:
+    """Says that this folder is a demo's and may be erased by --reset."""
+    (world.folder / "demo.json").write_text(json.dumps({"urls": world.urls}), encoding="utf-8")

@@ -1,0 +1,47 @@
+"""`kopilka`: the entry. Commands are imported when they are called, so `--help` answers at once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "demo": "cli.demo:demo",
+    "init": "cli.setup:init",
+    "check": "cli.check:check",
+    "try": "cli.trying:try_",
+    "doctor": "cli.setup:doctor",
+    "migrate": "cli.serving:migrate",
+    "web": "cli.serving:web",
+    "worker": "cli.serving:worker",
+    "sweep": "cli.serving:sweep",
+    "events": "cli.inspect:events",
+    "verify-ledger": "cli.inspect:verify_ledger",
+    "token": "cli.inspect:token",
+    "amocrm": "cli.crm:amocrm",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command is wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kopilka")
+def main() -> None:
+    """Копилка: баллы, карты в кошельке и поля amoCRM. Оплата пришла, дальше всё само."""
+
+
+if __name__ == "__main__":
+    main()

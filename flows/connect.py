@@ -1,0 +1,43 @@
+"""Connecting the CRM: the first tokens, our fields, our hook. Run by a person, repeatable without harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connector.amocrm.auth import OAuthTokens
+from flows import crm as crm_flow
+from flows import deals
+from flows.settle import SetupIncomplete
+
+if TYPE_CHECKING:
+    from flows.runtime import Runtime
+
+HOOK_EVENTS = ("add_lead", "update_lead", "delete_lead", "restore_lead", "status_lead")
+
+
+@dataclass(frozen=True)
+class Connected:
+    """What a set-up found or made. `fields`: how many contact fields are ours."""
+
+    subdomain: str
+    customers_mode: str
+    fields: int
+
+
+def exchange(rt: Runtime, code: str) -> None:
+    """Spends the one-time code. Raises ConnectorError; SetupIncomplete when the rules file uses a long-lived token."""
+    if not isinstance(rt.tokens, OAuthTokens):
+        raise SetupIncomplete("В файле правил нет amocrm.oauth: код авторизации не нужен")
+    rt.tokens.exchange_code(code)
+
+
+def set_up(rt: Runtime) -> Connected:
+    """Finds or creates the contact fields, subscribes the hook. Raises ConnectorError, SetupIncomplete."""
+    if rt.crm is None:
+        raise SetupIncomplete("amoCRM не подключена: заполните раздел amocrm файла правил")
+    account = rt.crm.account()
+    rt.directory.put(deals.ACCOUNT, {"id": account.id, "subdomain": account.subdomain})
+    fields = crm_flow.field_ids(rt, rt.crm)
+    rt.crm.subscribe(f"{rt.settings.public_url}{rt.hook_path()}", HOOK_EVENTS)
+    return Connected(account.subdomain, account.customers_mode, len(fields))

@@ -1,0 +1,100 @@
+"""The notations of single values."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config import fields
+from config.cross_checks import contrast
+from config.problems import plural
+from loyalty.programme import Duration
+
+
+@given(st.integers(0, 10_000))
+def test_percents_are_exact_basis_points(bps: int) -> None:
+    text = f"{Decimal(bps) / 100}"
+
+    assert fields.percent_bps(f"{text}%") == bps
+    assert fields.percent_bps(f"{text.replace('.', ',')} %") == bps
+
+
+@pytest.mark.parametrize("text", ["", "%", "-1%", "1e2%", "десять%", "١٠%", "10%%", "10.005%", "100.01%", "10", "nan%"])
+def test_what_is_not_a_percent_is_refused(text: str) -> None:
+    with pytest.raises(fields.FieldError):
+        fields.percent_bps(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("14 days", Duration(14, "days")),
+        ("14 дней", Duration(14, "days")),
+        ("1 day", Duration(1, "days")),
+        ("2 дня", Duration(2, "days")),
+        ("300 minutes", Duration(300, "minutes")),
+        ("30 мин.", Duration(30, "minutes")),
+        ("6 months", Duration(6, "months")),
+        ("1 час", Duration(1, "hours")),
+    ],
+)
+def test_durations_have_units_in_both_languages(text: str, expected: Duration) -> None:
+    assert fields.duration(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["14", "days", "-1 day", "1.5 days", "2 weeks", "99999999999 days", "4000 days", "1 d a"]
+)
+def test_what_is_not_a_duration_is_refused(text: str) -> None:
+    with pytest.raises(fields.FieldError):
+        fields.duration(text)
+
+
+def test_never_means_that_points_do_not_burn() -> None:
+    assert fields.lifetime("never") is None
+    assert fields.lifetime("6 months") == Duration(6, "months")
+
+
+@pytest.mark.parametrize(("text", "kopecks"), [("1 RUB", 100), ("0.5 руб.", 50), ("0,01 ₽", 1), ("10RUB", 1000)])
+def test_money_becomes_kopecks(text: str, kopecks: int) -> None:
+    assert fields.money_kopecks(text) == kopecks
+
+
+@pytest.mark.parametrize("text", ["0 RUB", "1 USD", "1", "-1 RUB", "1.005 RUB", "99999999 RUB", ""])
+def test_what_is_not_money_is_refused(text: str) -> None:
+    with pytest.raises(fields.FieldError):
+        fields.money_kopecks(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "MSK", "Moscow", "UTC+3", "../../etc/passwd", "/etc/passwd", "Europe", "a" * 5000]
+)
+def test_what_is_not_a_time_zone_is_refused(text: str) -> None:
+    with pytest.raises(fields.FieldError):
+        fields.time_zone(text)
+
+
+def test_contrast_is_that_of_the_web_guidelines() -> None:
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+    assert contrast("#16382C", "#FFFFFF") == pytest.approx(12.8, abs=0.05)
+    assert contrast("#BFE3D0", "#16382C") == pytest.approx(9.2, abs=0.05)
+
+
+def test_russian_plurals_are_right() -> None:
+    words = ("ошибка", "ошибки", "ошибок")
+
+    assert [plural(number, *words) for number in (0, 1, 2, 5, 11, 12, 21, 22, 111, 101)] == [
+        "0 ошибок",
+        "1 ошибка",
+        "2 ошибки",
+        "5 ошибок",
+        "11 ошибок",
+        "12 ошибок",
+        "21 ошибка",
+        "22 ошибки",
+        "111 ошибок",
+        "101 ошибка",
+    ]

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import responses
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from connector.errors import (
+    BadReply,
+    ConnectorError,
+    NeedsReauth,
+    NotConfigured,
+    NotFound,
+    RateLimited,
+    Refused,
+    ServerFailed,
+    Unreachable,
+)
+from connector.google_wallet import GoogleWallet
+from connector.http import HttpClient
+
+API = "https://walletobjects.googleapis.com"
+ROOT = API + "/walletobjects/v1"
+TOKEN = "https://oauth2.googleapis.com/token"
+CARD = {"id": "33880.member-17", "classId": "33880.shop", "loyaltyPoints": {"balance": {"int": 300}}, "name": "Анна"}
+
+
+@pytest.fixture(scope="module")
+def key_file() -> dict[str, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    return {"client_email": "kopilka@example.iam.gserviceaccount.com", "private_key": pem, "type": "service_account"}
+
+
+@pytest.fixture
+def web() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+@pytest.fixture
+def wallet(key_file: dict[str, str], http: HttpClient) -> GoogleWallet:
+    return GoogleWallet(key_file, http=http)
+
+
+@pytest.fixture
+def token(web: Any) -> None:
+    web.add("POST", TOKEN, json={"access_token": "ya29", "expires_in": 3600, "token_type": "Bearer"})
+
+
+@pytest.mark.usefixtures("token")
+def test_a_new_card_is_inserted_with_one_token_for_many_calls(wallet: GoogleWallet, web: Any) -> None:
+    web.add("POST", ROOT + "/loyaltyClass", json={})
+    web.add("POST", ROOT + "/loyaltyObject", json={})
+
+    wallet.ensure_class({"id": "33880.shop"})
+    wallet.upsert_object(CARD)
+
+    assert [call.request.url for call in web.calls] == [TOKEN, ROOT + "/loyaltyClass", ROOT + "/loyaltyObject"]
+    assert web.calls[2].request.headers["authorization"] == "Bearer ya29"
+    assert json.loads(web.calls[2].request.body) == CARD
+
+
+@pytest.mark.usefixtures("token")
+def test_a_known_class_is_left_as_it_is_and_a_known_card_is_patched(wallet: GoogleWallet, web: Any) -> None:
+    web.add("POST", ROOT + "/loyaltyClass", status=409, json={})
+    web.add("POST", ROOT + "/loyaltyObject", status=409, json={})
+    web.add("PATCH", ROOT + "/loyaltyObject/33880.member-17", json={})
+
+    wallet.ensure_class({"id": "33880.shop"})
+    wallet.upsert_object(CARD)
+
+    assert json.loads(web.calls[-1].request.body) == CARD
+
+
+@pytest.mark.usefixtures("token")
+@pytest.mark.parametrize(
+    ("status", "body", "error", "is_retryable"),
+    [
+        (400, {"error": {"message": "Invalid resource ID"}}, Refused, False),
+        (401, {}, NeedsReauth, False),
+        (403, {"error": {"status": "PERMISSION_DENIED", "message": "no rights"}}, Refused, False),
+        (403, {"error": {"status": "RESOURCE_EXHAUSTED"}}, RateLimited, True),
+        (403, {"error": {"message": "Quota exceeded for quota metric"}}, RateLimited, True),
+        (403, [], Refused, False),
+        (404, {}, NotFound, False),
+        (429, {}, RateLimited, True),
+        (500, {}, ServerFailed, True),
+        (503, {}, ServerFailed, True),
+        (302, {}, BadReply, False),
+    ],
+)
+def test_each_class_of_answers_has_its_error(
+    wallet: GoogleWallet, web: Any, status: int, body: object, error: type[ConnectorError], is_retryable: bool
+) -> None:
+    web.add("POST", ROOT + "/loyaltyObject", status=status, json=body)
+
+    with pytest.raises(ConnectorError) as caught:
+        wallet.upsert_object(CARD)
+
+    assert type(caught.value) is error
+    assert caught.value.retryable is is_retryable
+    assert "Анна" not in str(caught.value)
+
+
+def test_a_key_that_google_does_not_accept_needs_a_person(wallet: GoogleWallet, web: Any) -> None:
+    web.add("POST", TOKEN, status=400, json={"error": "invalid_grant"})
+
+    with pytest.raises(NeedsReauth):
+        wallet.upsert_object(CARD)
+
+
+def test_a_token_endpoint_that_fails_is_worth_another_try(wallet: GoogleWallet, web: Any) -> None:
+    web.add("POST", TOKEN, status=503, json={"error": "internal_failure"})
+
+    with pytest.raises(ServerFailed):
+        wallet.upsert_object(CARD)
+
+
+def test_a_page_instead_of_a_token_is_a_bad_reply(wallet: GoogleWallet, web: Any) -> None:
+    web.add("POST", TOKEN, body="<html>")
+
+    with pytest.raises(BadReply):
+        wallet.upsert_object(CARD)
+
+
+def test_a_token_endpoint_out_of_reach_is_unreachable(key_file: dict[str, str], http: HttpClient) -> None:
+    wallet = GoogleWallet(key_file, http=http, token_url="http://127.0.0.1:1/token")
+
+    with pytest.raises(Unreachable):
+        wallet.upsert_object(CARD)
+
+
+@pytest.mark.parametrize("object_id", [None, "", "a/b", "a?b", "я", 5])
+def test_an_id_that_does_not_fit_an_address_is_refused(wallet: GoogleWallet, object_id: object) -> None:
+    with pytest.raises(ValueError, match="id of letters"):
+        wallet.upsert_object({"id": object_id})
+
+
+@pytest.mark.parametrize("change", [{"private_key": "secret-nonsense"}, {"private_key": None}, {"client_email": None}])
+def test_an_unusable_key_file_is_reported_without_quoting_it(
+    key_file: dict[str, str], http: HttpClient, change: dict[str, str | None]
+) -> None:
+    info = {name: value for name, value in {**key_file, **change}.items() if value is not None}
+
+    with pytest.raises(NotConfigured) as caught:
+        GoogleWallet(info, http=http)
+
+    assert caught.value.__context__ is None

@@ -132,10 +132,12 @@ class Runtime:
         return self._programmes[version]
 
 
-def build_runtime(settings: Settings, *, bell: Bell | None = None) -> Runtime:
-    """Reads the rules file and wires everything. Raises ProgrammeInvalid, WalletError, NotConfigured."""
+def build_runtime(
+    settings: Settings, *, bell: Bell | None = None, clock: Callable[[], datetime] | None = None
+) -> Runtime:
+    """Reads the rules file and wires everything; `bell` and `clock` are given by tests. Raises ProgrammeInvalid, WalletError, NotConfigured."""
     file = load_programme(settings.programme_path, settings.environment)
-    clock = system_clock if settings.clock_file is None else FileClock(settings.clock_file)
+    clock = clock or (system_clock if settings.clock_file is None else FileClock(settings.clock_file))
     db = Database(settings.database_url)
     keys = Keys([key.get_secret_value() for key in settings.secret_keys], random_bytes=secrets.token_bytes)
     failpoints = Failpoints(settings.failpoint)

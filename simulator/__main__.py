@@ -67,7 +67,9 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _die_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin: a thread that waits in its buffer would block the interpreter's exit.
+    while os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

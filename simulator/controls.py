@@ -150,7 +150,7 @@ def set_hook() -> Response:
     crm, asked = the_crm(), asked_object()
     with crm.store.lock:
         if asked.get("destination"):
-            hook = hooks.subscribe(crm, str(asked["destination"]), asked.get("settings") or hooks.SETTINGS)
+            hook = hooks.subscribe(crm, str(asked["destination"]), asked.get("settings") or list(hooks.SETTINGS))
             return plain(hook)
         for hook in list(crm.rows("webhooks").values()):
             hooks.subscribe(crm, hook["destination"], hook["settings"], hook["sort"])

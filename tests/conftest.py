@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kopilka_testing import (
+    ACCOUNT_ID,
+    CRM_TOKEN,
+    SECRET_KEY,
+    SHOP_ID,
+    SHOP_SECRET,
+    SUBDOMAIN,
+    TERMINAL,
+    TERMINAL_PASSWORD,
+    Shop,
+    SilentBell,
+    StandingClock,
+    programme_with_token,
+    start_simulator,
+)
 
-from cli.services.postgres import RunningPostgres, start_postgres
+from cli.services.postgres import RunningPostgres, create_database, drop_database, start_postgres
 from cli.services.valkey import RunningValkey, start_valkey
+from config.settings import load_settings
+from flows.runtime import Runtime, build_runtime, prepare
+from storage import schema
+from storage.db import Database
+
+TEMPLATE = "kopilka_template"
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +60,115 @@ def valkey_server(server_folder: Path) -> Iterator[RunningValkey]:
     server = start_valkey(server_folder / "valkey", password="tests", log=print)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_url(postgres_server: RunningPostgres) -> str:
+    """A migrated database that every test's own is cloned from."""
+    create_database(postgres_server.url, TEMPLATE)
+    url = postgres_server.url.rsplit("/", 1)[0] + f"/{TEMPLATE}"
+    db = Database(url, pool_size=1)
+    schema.migrate(db)
+    db.close()
+    return url
+
+
+@pytest.fixture
+def database_url(postgres_server: RunningPostgres, template_url: str) -> Iterator[str]:
+    """A fresh database of this test, dropped afterwards."""
+    name = f"test_{next(_numbers)}"
+    create_database(postgres_server.url, name, template=TEMPLATE)
+    yield template_url.rsplit("/", 1)[0] + f"/{name}"
+    drop_database(postgres_server.url, name)
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture(scope="session")
+def simulator(server_folder: Path) -> Iterator[Shop]:
+    """The simulated CRM and bank as processes, without a rate limit; use `shop`, which starts clean."""
+    folder = server_folder / "simulator"
+    folder.mkdir()
+    config = folder / "config.json"
+    crm = {
+        "subdomain": SUBDOMAIN,
+        "account_id": ACCOUNT_ID,
+        "long_lived_token": CRM_TOKEN,
+        "requests_per_second": 0,
+    }
+    bank = {
+        "tbank": {"terminal": TERMINAL, "password": TERMINAL_PASSWORD},
+        "yookassa": {"shop_id": SHOP_ID, "secret": SHOP_SECRET},
+    }
+    config.write_text(json.dumps({"crm": crm, "bank": bank}))
+    crm_process, crm_url = start_simulator("crm", folder, config)
+    bank_process, bank_url = start_simulator("bank", folder, config)
+    shop = Shop(crm_url, bank_url)
+    for peer in (shop.crm, shop.bank):
+        peer("POST", "/sim/peers", {"crm_url": crm_url, "bank_url": bank_url})
+    yield shop
+    shop.session.close()
+    for process in (crm_process, bank_process):
+        process.terminate()
+        process.wait(10)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture
+def shop(simulator: Shop) -> Shop:
+    """The simulated shop, empty."""
+    simulator.reset()
+    return simulator
+
+
+@pytest.fixture(scope="session")
+def wallet_folder(server_folder: Path) -> Path:
+    """The demo chain and a service account's key, made once: RSA keys take their time."""
+    from cli.demo_wallet import make_wallet_folder
+
+    return make_wallet_folder(server_folder / "wallet")
+
+
+@pytest.fixture
+def environment(database_url: str, simulator: Shop, wallet_folder: Path, tmp_path: Path) -> dict[str, str]:
+    """Settings of a product that talks to the simulated shop."""
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "PUBLIC_URL": "https://bonus.sportgory.ru",
+        "SECRET_KEY": SECRET_KEY,
+        "PROGRAMME": str(programme_with_token(tmp_path)),
+        "AMOCRM_BASE_URL": simulator.crm_url,
+        "AMOCRM_TOKEN": CRM_TOKEN,
+        "YOOKASSA_API_URL": simulator.bank_url,
+        "TBANK_API_URL": simulator.bank_url,
+        "GOOGLE_API_URL": simulator.bank_url,
+        "GOOGLE_TOKEN_URL": f"{simulator.bank_url}/token",
+        "YOOKASSA_SHOP_ID": SHOP_ID,
+        "YOOKASSA_SECRET": SHOP_SECRET,
+        "YOOKASSA_CHECK_IP": "no",
+        "TBANK_TERMINAL": TERMINAL,
+        "TBANK_PASSWORD": TERMINAL_PASSWORD,
+        "CRM_REQUESTS_PER_SECOND": "50",
+        "DEMO_WALLET_DIR": str(wallet_folder),
+    }
+
+
+@pytest.fixture
+def rt(environment: dict[str, str], shop: Shop, clock: StandingClock) -> Iterator[Runtime]:
+    """The product in this process: real database, simulated shop, a clock that stands, a bell that only remembers."""
+    runtime = build_runtime(load_settings(environment, dotenv=None), bell=SilentBell(), clock=clock)
+    prepare(runtime)
+    yield runtime
+    runtime.db.close()

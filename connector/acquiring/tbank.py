@@ -2,7 +2,7 @@
 
 Owns its wire format: acquirers reference, sections 3 and 13. What `Amount` means in PARTIAL_REFUNDED is documented
 nowhere, so a partial refund is handed to a person and never guessed. The bank has no test flag: `is_test` is always
-False, for terminals that end in DEMO too (our own demo uses one). Credentials: `terminal_key`, `password`.
+False, for terminals that end in DEMO too (our own demo uses one). Credentials: `terminal`, `password`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Owns its wire format: acquirers reference, sections 2 and 13. A notification proves nothing, so `parse` never returns
 facts: it names the payment, and only the payment fetched with our own credentials counts.
-Credentials: `shop_id`, `secret_key`.
+Credentials: `shop_id`, `secret`.
 """
 
 from __future__ import annotations

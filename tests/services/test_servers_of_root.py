@@ -63,16 +63,16 @@ def test_servers_do_not_run_as_root(postgres_server: RunningPostgres, valkey_ser
 
 def test_data_of_a_private_folder_lies_where_a_pointer_says(private_home: Path, run_as: RunAs) -> None:
     lines: list[str] = []
-    data_dir = private_home / "state" / "postgres"
+    data_dir = private_home / "state"
 
-    first = start_postgres(data_dir, password="p", durable=False, log=lines.append, run_as=run_as)
+    first = start_valkey(data_dir, password="p", log=lines.append, run_as=run_as)
     first.stop()
-    second = start_postgres(data_dir, password="p", durable=False, log=lines.append, run_as=run_as)
+    second = start_valkey(data_dir, password="p", log=lines.append, run_as=run_as)
     second.stop()
 
     place = Path((data_dir / "location").read_text().strip())
     assert place.parent == run_as.shared_places[1]
-    assert (place / "cluster" / "PG_VERSION").exists()
+    assert (place / "data").is_dir()
     assert len(list(place.parent.iterdir())) == 1
     assert sum(str(place) in line for line in lines) == 1
     assert private_home.stat().st_mode & 0o777 == 0o700

@@ -15,6 +15,8 @@ import psycopg
 import pytest
 
 from cli.services import start_services
+from cli.services.account import current_run_as
+from cli.services.binaries import usable_postgres
 from cli.services.errors import FolderInUseError, ServerNotStartedError
 from cli.services.folder import take_lock
 
@@ -142,8 +144,9 @@ def test_servers_end_when_their_guards_are_killed(used_state_dir: Path, quiet: Q
 
 
 def test_when_one_server_fails_the_other_does_not_stay(state_dir: Path, quiet: Quiet) -> None:
-    start_services(state_dir, database_url=None, redis_url=None, durable=False, log=quiet).stop()
-    (state_dir / "postgres" / "cluster" / "global" / "pg_control").unlink()
+    cluster = state_dir / "postgres" / "cluster"
+    cluster.mkdir(parents=True, mode=0o700)
+    (cluster / "PG_VERSION").write_text(f"{next(usable_postgres(current_run_as())).major}\n")
 
     with pytest.raises(ServerNotStartedError, match=r"postgres\.log"):
         start_services(state_dir, database_url=None, redis_url=None, durable=False, log=quiet)

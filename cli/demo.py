@@ -20,6 +20,7 @@ from cli import demo_story
 from cli.common import explained, fail, stop_flag
 from cli.demo_world import World, open_world
 from cli.services.errors import ServiceError
+from cli.services.process import port_is_free
 from config.logs import configure_logging
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STATE = Path(".demo")
 SUPERVISION_S = 0.5
+USUAL_PORT = 8000
 
 
 @click.command()
@@ -55,7 +57,7 @@ def demo(
     quiet = as_json or once
     say = _progress(to_stderr=as_json)
     is_stopped = stop_flag()
-    wanted_port = 0 if port is None and quiet else 8000 if port is None else port
+    wanted_port = port if port is not None else 0 if quiet or not port_is_free(USUAL_PORT) else USUAL_PORT
     try:
         with (
             explained(),

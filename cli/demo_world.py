@@ -23,9 +23,8 @@ from cli.services.account import make_folder
 from cli.services.process import free_port
 from config.settings import DEFAULT_PROGRAMME, load_settings
 from connector.http import HttpClient
-from flows import access, connect
+from flows import access, connect, migrating
 from flows.runtime import Runtime, build_runtime, prepare
-from storage import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +122,7 @@ def open_world(
         ours = [Child(name, ["-m", "cli.main", *_command(name)], environment, folder / "logs") for name in OURS]
         rt = build_runtime(load_settings(environment, dotenv=None))
         stack.callback(rt.db.close)
-        say(f"База: схема {schema.migrate(rt.db)}")
+        say(f"База: схема {migrating.migrate(services.database_url)}")
         prepare(rt)
         for child in ours:  # they need the schema and the key, nothing else
             stack.callback(child.stop)

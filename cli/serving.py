@@ -20,12 +20,10 @@ BODY_BYTES_MAX = 512 * 1024
 @click.command()
 def migrate() -> None:
     """Привести схему базы к версии программы."""
-    from storage import schema  # noqa: PLC0415
-    from storage.db import Database  # noqa: PLC0415
+    from flows import migrating  # noqa: PLC0415
 
     with explained():
-        db = Database(load_settings().database_url, pool_size=1)
-        click.echo(f"Схема базы: {schema.migrate(db)}")
+        click.echo(f"Схема базы: {migrating.migrate(load_settings().database_url)}")
 
 
 @click.command()

@@ -42,12 +42,9 @@ def init(*, env_file: Path, accept_new_key: bool) -> None:
     else:
         _write_key(env_file)
     with explained():
-        from storage import schema  # noqa: PLC0415
-        from storage.db import Database  # noqa: PLC0415
+        from flows import migrating  # noqa: PLC0415
 
-        db = Database(load_settings(dotenv=env_file).database_url, pool_size=1)
-        click.echo(f"Схема базы: {schema.migrate(db)}")
-        db.close()
+        click.echo(f"Схема базы: {migrating.migrate(load_settings(dotenv=env_file).database_url)}")
         rt = build_runtime(load_settings(dotenv=env_file))
         prepare(rt)
         click.echo(f"Отпечаток ключа: {rt.keys.fingerprints[0]}. Сохраните копию {env_file}: без неё не прочитать")

@@ -64,7 +64,7 @@ def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at:
     moved = _follow_segment(tx, rt, member, kept_orders)
     if decision or activated or moved:
         _mark_out_of_date(tx, rt, member.id, now=now)
-    if decision:
+    if decision and rt.crm is not None and rt.crm_names.note_to_feed:
         outbox.add(tx, "note", [order.id], now=now)
     return f"операций: {len(decision.transfers) + activated}" if decision or activated else "ничего не изменилось"
 

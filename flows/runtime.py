@@ -135,7 +135,10 @@ class Runtime:
 def build_runtime(
     settings: Settings, *, bell: Bell | None = None, clock: Callable[[], datetime] | None = None
 ) -> Runtime:
-    """Reads the rules file and wires everything; `bell` and `clock` are given by tests. Raises ProgrammeInvalid, WalletError, NotConfigured."""
+    """Reads the rules file and wires everything; `bell` and `clock` are given by tests.
+
+    Raises ProgrammeInvalid, WalletError, NotConfigured.
+    """
     file = load_programme(settings.programme_path, settings.environment)
     clock = clock or (system_clock if settings.clock_file is None else FileClock(settings.clock_file))
     db = Database(settings.database_url)

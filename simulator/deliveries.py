@@ -49,7 +49,7 @@ class Mailer:
         self._clock = clock
         self._policies = policies
         self._heap: list[tuple[float, int]] = []
-        self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[tuple[float, int]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self.wanted: Callable[[Record], bool] = lambda _delivery: True
         self.tried: Callable[[Record, bool, bool], None] = lambda _delivery, _ok, _quick: None
@@ -91,21 +91,23 @@ class Mailer:
             with self._store.lock:
                 now = self._clock.now()
                 while self._heap and self._heap[0][0] <= now:
-                    self._ready.put(heapq.heappop(self._heap)[1])
+                    self._ready.put(heapq.heappop(self._heap))
 
     def _work(self) -> None:
         session = requests.Session()
         session.trust_env = False
         while True:
-            number = self._ready.get()
+            due_at, number = self._ready.get()
             with self._store.lock:
                 delivery = self._store.table(TABLE).get(number)
-                if delivery is None or not self._still_wanted(delivery):
+                # A reset starts numbers anew: an entry of the former world does not fit by its time.
+                if delivery is None or delivery["due_at"] != due_at or not self._still_wanted(delivery):
                     continue
                 job = dict(delivery)
             status, reply, took_ms = self._post(session, job)
             with self._store.lock:
-                self._note(delivery, status, reply, took_ms)
+                if self._store.table(TABLE).get(number) is delivery:
+                    self._note(delivery, status, reply, took_ms)
 
     def _still_wanted(self, delivery: Record) -> bool:
         if self.wanted(delivery):

@@ -54,10 +54,10 @@ class Store:
         self.version += 1
 
     def clear(self) -> None:
-        """Forgets everything (the reset button)."""
+        """Forgets everything but where the peers live (the reset button)."""
         with self.lock:
             for name, rows in self._tables.items():
-                for key in list(rows):
+                for key in list(rows) if name != "peers" else ():
                     self.remove(name, key)
 
     def next_id(self, sequence: str, start: int) -> int:

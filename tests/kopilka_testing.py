@@ -93,9 +93,11 @@ def tbank_body(
 def yookassa_body(payment_id: str, event: str = "payment.succeeded") -> bytes:
     """A YooKassa notice about a payment: a hint, the truth is read from the bank."""
     kind, _, status = event.partition(".")
-    thing = {"id": payment_id, "status": status} if kind == "payment" else {
-        "id": f"r-{payment_id}", "payment_id": payment_id, "status": status
-    }
+    thing = (
+        {"id": payment_id, "status": status}
+        if kind == "payment"
+        else {"id": f"r-{payment_id}", "payment_id": payment_id, "status": status}
+    )
     return json.dumps({"type": "notification", "event": event, "object": thing}).encode()
 
 
@@ -131,9 +133,15 @@ class Shop:
     bank_url: str
     session: requests.Session = field(default_factory=requests.Session)
 
-    def deal(self, roubles: float = 4_990, *, buyer: str = "Анна Петрова", status: str | None = None) -> tuple[int, int]:
+    def deal(
+        self, roubles: float = 4_990, *, buyer: str = "Анна Петрова", status: str | None = None
+    ) -> tuple[int, int]:
         """A new deal with a new contact; their ids."""
-        body: dict[str, Any] = {"name": "Заказ", "price_roubles": roubles, "contact": {"name": buyer, "phone": "+79000000001"}}
+        body: dict[str, Any] = {
+            "name": "Заказ",
+            "price_roubles": roubles,
+            "contact": {"name": buyer, "phone": "+79000000001"},
+        }
         made = self.crm("POST", "/sim/deals", body if status is None else {**body, "status": status})
         return made["deal_id"], made["contact_id"]
 

@@ -24,6 +24,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Pipeline:
+    """A funnel; `statuses` are (id, name) in the order of the funnel."""
+
     id: int
     name: str
     statuses: tuple[tuple[int, str], ...]
@@ -55,7 +57,8 @@ class LeadsApi(Api):
 
 
 def _pipeline(row: Row) -> Pipeline:
-    statuses = tuple((whole(status, "id"), text(status, "name")) for status in embedded(row, "statuses"))
+    in_order = sorted(embedded(row, "statuses"), key=lambda status: optional_whole(status, "sort") or 0)
+    statuses = tuple((whole(status, "id"), text(status, "name")) for status in in_order)
     return Pipeline(id=whole(row, "id"), name=text(row, "name"), statuses=statuses)
 
 

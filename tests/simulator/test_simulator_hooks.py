@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def test_a_stage_change_is_told_in_the_golden_words(crm: Any, receiver: Any, eve
 
     [body] = receiver.wait_for(HOOK, 1)
     told = "".join(f"{key}={value}\n" for key, value in parse_qsl(body.decode(), strict_parsing=True))
-    told = told.replace("=1772366401\n", "=1772366400\n")
+    told = re.sub(r"=17723664\d\d\n", "=NOW\n", told)
     assert told == (GOLDEN / f"leads_{event}.txt").read_text(encoding="utf-8")
     assert receiver.got[0][1]["Content-Type"] == "application/x-www-form-urlencoded"
 

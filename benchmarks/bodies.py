@@ -26,6 +26,8 @@ _LEAD = (
     ("created_user_id", "2076025"),
     ("date_create", "1772355209"),
     ("pipeline_id", "9217056"),
+    ("tags][0][id", "80147"),
+    ("tags][0][name", "повтор"),
     ("account_id", str(ACCOUNT_ID)),
     ("custom_fields][0][id", "66339"),
     ("custom_fields][0][name", "Источник"),

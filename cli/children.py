@@ -76,12 +76,17 @@ class Child:
                 break
         raise ServiceError(f"{self.name} не запустился", f"посмотрите журнал {self.log_folder}")
 
+    def request_stop(self) -> None:
+        """SIGTERM without waiting, so that several can end side by side."""
+        if self._process is not None and self.is_alive:
+            self._process.terminate()
+
     def stop(self) -> None:
         """SIGTERM, and SIGKILL if that is not enough. Harmless when repeated."""
         if self._process is None:
             return
+        self.request_stop()
         if self.is_alive:
-            self._process.terminate()
             try:
                 self._process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:

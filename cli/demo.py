@@ -19,6 +19,7 @@ import click
 from cli import demo_story
 from cli.common import explained, fail, stop_flag
 from cli.demo_world import World, open_world
+from cli.services.account import forget_data
 from cli.services.errors import ServiceError
 from cli.services.process import port_is_free
 from config.logs import configure_logging
@@ -119,4 +120,6 @@ def _erase(folder: Path) -> None:
     """Only a folder that a demo made is erased."""
     if not (folder / "demo.json").is_file():
         fail(f"{folder} не похожа на папку демонстрации, стирать не буду", "укажите --state или удалите её сами")
+    for service in ("postgres", "valkey"):
+        forget_data(folder / service)
     shutil.rmtree(folder)

@@ -145,7 +145,11 @@ def open_world(
         _write_contract_marker(world)
         _seed(world, say)
         world.started_s = time.monotonic() - began
-        yield world
+        try:
+            yield world
+        finally:
+            for child in world.children:
+                child.request_stop()
 
 
 def _simulators(folder: Path, keys: dict[str, str], web_port: int, say: Callable[[str], None]) -> dict[str, Child]:

@@ -1,1 +1,1 @@
-"""The admin site and the only home of its Russian words. Reads through flows; so far one page of overview."""
+"""The admin site and the only home of its Russian words. Reads and acts through flows alone; so far one page."""

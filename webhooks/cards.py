@@ -7,7 +7,7 @@ in the template.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, redirect, render_template, request
@@ -18,8 +18,6 @@ from webhooks.shared import runtime
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
-
-    from storage.ledger import StatementLine
 
 PKPASS = "application/vnd.apple.pkpass"
 _APPLE_DEVICE = re.compile(r"iPhone|iPad|iPod")
@@ -117,7 +115,7 @@ def _soon(shown: cards.CardPage) -> str | None:
     return f"Ещё {count_text(shown.next_points, runtime().design.point_words)} станут доступны {full_date(day)}"
 
 
-def _history(line: StatementLine, zone: ZoneInfo) -> dict[str, str]:
+def _history(line: Any, zone: ZoneInfo) -> dict[str, str]:
     sign = "−" if line.move == "reverse" else "+" if line.move in ("accrue", "welcome") else ""
     return {
         "day": full_date(line.recorded_at.astimezone(zone).date()),

@@ -24,6 +24,7 @@ UNPRIVILEGED_USER: Final = "nobody"
 # Reachable for everybody and kept over a reboot, unlike the temporary folder.
 SHARED_PLACES: Final = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - only our own checked folders inside
 _POINTER: Final = "location"
+_PLACE_PREFIX: Final = "kopilka-data-"
 _OPEN_FOR_ENTRY: Final = 0o711
 _COMMAND_DEADLINE_S: Final = 120.0
 
@@ -130,13 +131,22 @@ def place_data(home: Path, name: str, run_as: RunAs, log: Callable[[str], None])
     return place / name, run_as.owning(place / name)
 
 
+def forget_data(home: Path) -> None:
+    """Removes what `place_data` put elsewhere for ``home``; only folders that it made."""
+    pointer = home / _POINTER
+    if pointer.exists():
+        place = Path(pointer.read_text("utf-8").strip())
+        if place.name.startswith(_PLACE_PREFIX):
+            shutil.rmtree(place, ignore_errors=True)
+
+
 def _place_elsewhere(home: Path, name: str, run_as: RunAs, log: Callable[[str], None]) -> Path:
     if (home / name).exists():
         raise FolderUnusableError(
             f"пользователь серверов больше не может войти в {home}, где лежат данные",
             "верните родителям этой папки право на вход: chmod o+x",
         )
-    place = Path(tempfile.mkdtemp(prefix="kopilka-data-", dir=_shared_place(run_as)))
+    place = Path(tempfile.mkdtemp(prefix=_PLACE_PREFIX, dir=_shared_place(run_as)))
     place.chmod(_OPEN_FOR_ENTRY)
     (home / _POINTER).write_text(f"{place}\n", "utf-8")
     log(f"Папка {home} закрыта для пользователя серверов, данные лежат в {place}")

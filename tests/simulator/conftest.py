@@ -139,9 +139,9 @@ def receiver() -> Iterator[Receiver]:
 def sim_pair(sim_processes: tuple[Server, Server], receiver: Receiver) -> tuple[Server, Server]:
     """The shared CRM and bank as new, pointed at each other and at the receiver."""
     crm, bank = sim_processes
+    crm.post("/sim/clock", {})
     for server in (crm, bank):
         server.post("/sim/reset")
-    crm.post("/sim/clock", {})
     crm.post("/sim/peers", {"bank_url": bank.url})
     bank.post("/sim/peers", {"crm_url": crm.url, "payments_url": f"{receiver.url}/pay"})
     return crm, bank

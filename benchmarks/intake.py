@@ -72,7 +72,7 @@ def measure(world: World, plan: Plan) -> list[Line]:
                 answered = _load(world, part, plan, numbers, seconds=plan.seconds)
                 rates[part.name].append(answered.per_second)
                 cpu[part.name].append((cpu_seconds(part.server.pid) - spent_before) / answered.accepted * 1e6)
-            rates["insert"].append(ceilings.inserts_per_second(world.services.database_url, plan.seconds))
+            rates["insert"].append(ceilings.inserts_per_second(world.driver_url, plan.seconds))
         opened = {
             part.name: _load(world, part, plan, numbers, seconds=plan.open_seconds, per_second=OFFERED_PER_S)
             for part in (hook, callback)

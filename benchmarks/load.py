@@ -23,6 +23,7 @@ LINGER_S = 10.0
 """How long answers are waited for after the last request."""
 
 READ_BYTES = 65_536
+LONGEST_SLEEP_S = 0.05
 PATIENCE_S = 120.0
 
 
@@ -59,11 +60,18 @@ class Answered:
         return self.accepted / self.seconds
 
 
-@dataclass(eq=False)
+@dataclass
 class _Connection:
-    socket: socket.socket
+    """Opened when it is needed: a server may close after each answer, and the next request then pays for that."""
+
+    socket: socket.socket | None = None
     due_at: float = 0.0
     received: bytes = b""
+
+    def close(self) -> None:
+        if self.socket is not None:
+            self.socket.close()
+        self.socket = None
 
 
 @dataclass
@@ -84,14 +92,10 @@ def run_load(load: Load) -> Answered:
 
 def post_all(load: Load) -> Answered:
     """The client itself."""
-    requests = _requests(load)
-    tally = _Tally()
-    began = time.perf_counter()
-    idle = [_Connection(_connect(load.port)) for _ in range(load.connections)]
+    requests, tally = _requests(load), _Tally()
+    idle = [_Connection() for _ in range(load.connections)]
     busy: dict[int, _Connection] = {}
     poll = select.epoll()
-    for connection in idle:
-        poll.register(connection.socket, select.EPOLLIN)
     began = time.perf_counter()
     end = began + load.seconds
     arrivals = _arrivals(began, load)
@@ -99,35 +103,34 @@ def post_all(load: Load) -> Answered:
     next_at = next(arrivals)
     while True:
         now = time.perf_counter()
-        if load.per_second is None:
-            waiting.extend([now] * (len(idle) if now < end else 0))
+        if load.per_second is None and now < end:
+            waiting.extend([now] * len(idle))
         while next_at <= now:
             waiting.append(next_at)
             next_at = next(arrivals)
         while waiting and idle:
             connection = idle.pop()
             connection.due_at = waiting.popleft()
-            connection.socket.sendall(next(requests))
-            busy[connection.socket.fileno()] = connection
+            busy[_send(connection, next(requests), load.port, poll)] = connection
         if now > end + LINGER_S or (now > end and not busy and not waiting):
-            break
+            return _answered(tally, now - began, len(busy) + len(waiting))
         # An epoll alone rounds up to whole milliseconds, which would make open-loop requests late.
-        select.select([poll.fileno()], [], [], max(0.0, min(next_at, now + 0.05) - now))
+        select.select([poll.fileno()], [], [], max(0.0, min(next_at, now + LONGEST_SLEEP_S) - now))
         for descriptor, _ in poll.poll(0):
-            connection = busy[descriptor]
-            if _receive(connection, tally):
+            if descriptor not in busy:  # the server closed a connection that was kept
+                continue
+            if _receive(busy[descriptor], tally):
                 idle.append(busy.pop(descriptor))
-            elif connection.socket.fileno() == -1:
-                del busy[descriptor]
-                idle.append(fresh := _Connection(_connect(load.port)))
-                poll.register(fresh.socket, select.EPOLLIN)
-    return _answered(tally, time.perf_counter() - began, len(busy) + len(waiting))
 
 
-def _connect(port: int) -> socket.socket:
-    made = socket.create_connection(("127.0.0.1", port), timeout=LINGER_S)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
+def _send(connection: _Connection, request: bytes, port: int, poll: select.epoll) -> int:
+    """Connects if need be and sends. Returns the descriptor."""
+    if connection.socket is None:
+        connection.socket = socket.create_connection(("127.0.0.1", port), timeout=LINGER_S)
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        poll.register(connection.socket, select.EPOLLIN)
+    connection.socket.sendall(request)
+    return connection.socket.fileno()
 
 
 def _requests(load: Load) -> Iterator[bytes]:
@@ -152,30 +155,35 @@ def _arrivals(began: float, load: Load) -> Iterator[float]:
 
 
 def _receive(connection: _Connection, tally: _Tally) -> bool:
-    """Reads what came. True: the answer is whole. A connection that ended is closed here."""
+    """Reads what came. True: this request is over, answered or not."""
+    assert connection.socket is not None
     try:
         piece = connection.socket.recv(READ_BYTES)
     except ConnectionError:
         piece = b""
     if not piece:
         tally.broken += 1
-        connection.socket.close()
-        return False
+        connection.received = b""
+        connection.close()
+        return True
     received = connection.received + piece
     connection.received = received
     head_end = received.find(b"\r\n\r\n")
     if head_end < 0:
         return False
-    if len(received) < head_end + 4 + _body_bytes(received[:head_end]):
+    head = received[:head_end].lower()
+    if len(received) < head_end + 4 + _body_bytes(head):
         return False
     tally.statuses[int(received[9:12])] += 1
     tally.latencies_s.append(time.perf_counter() - connection.due_at)
     connection.received = b""
+    if b"\r\nconnection: close" in head:
+        connection.close()
     return True
 
 
 def _body_bytes(head: bytes) -> int:
-    _, name, rest = head.lower().partition(b"content-length:")
+    _, name, rest = head.partition(b"content-length:")
     return int(rest.split(b"\r\n", 1)[0]) if name else 0
 
 

@@ -39,6 +39,11 @@ class World:
     rt: Runtime
     crm_url: str
 
+    @property
+    def driver_url(self) -> str:
+        """The database's address for psycopg itself."""
+        return self.services.database_url.replace("postgresql+psycopg:", "postgresql:", 1)
+
     def product(self, name: str) -> Child:
         """A process of the product, not started: «web» or «worker inbox N»."""
         arguments = ["web", "--ready-line"] if name == "web" else name.split()[:2]

@@ -5,6 +5,7 @@ Implements the amoCRM reference sections 1.7 and 2.1. Limits run on real time, t
 
 from __future__ import annotations
 
+import secrets
 import socket
 import time
 from collections import deque
@@ -96,19 +97,23 @@ def guard(app: Flask, crm: Crm) -> None:
         g.locked = True
         return None
 
-    def after(response: Response) -> Response:
-        written = request.path.startswith("/api/v4/") and request.method in WRITES and g.get("locked", False)
-        if written and response.status_code < 300 and crm.faults.happens("apply_then_drop"):
-            drop_connection()
-        return response
-
     def teardown(_error: BaseException | None) -> None:
         if g.pop("locked", False):
             crm.store.lock.release()
 
     app.before_request(before)
-    app.after_request(after)
+    app.after_request(lambda response: _finished(crm, response))
     app.teardown_request(teardown)
+
+
+def _finished(crm: Crm, response: Response) -> Response:
+    """Names the request, and loses the answer of an applied write when the profile says so."""
+    if request.path.startswith("/api/v4/"):
+        response.headers["X-Request-Id"] = secrets.token_hex(16)
+        written = request.method in WRITES and g.get("locked", False) and response.status_code < 300
+        if written and crm.faults.happens("apply_then_drop"):
+            drop_connection()
+    return response
 
 
 def _refusal(crm: Crm, limiter: Limiter) -> Response | None:

@@ -229,9 +229,16 @@ def _payment(bank: Bank, payment: Record) -> Json:
         shown["captured_at"] = _instant(payment["captured_at"])
         shown["refunded_amount"] = _money(payment["refunded"])
     if payment["status"] in ("canceled", "rejected"):
-        reason = "insufficient_funds" if payment["status"] == "rejected" else "canceled_by_merchant"
-        shown["cancellation_details"] = {"party": "merchant", "reason": reason}
+        shown["cancellation_details"] = _why_canceled(payment)
     return shown
+
+
+def _why_canceled(payment: Record) -> Json:
+    if payment["status"] == "rejected":
+        return {"party": "payment_network", "reason": "insufficient_funds"}
+    if payment.get("held"):
+        return {"party": "merchant", "reason": "canceled_by_merchant"}
+    return {"party": "yoo_money", "reason": "expired_on_confirmation"}
 
 
 def _method(payment: Record) -> Json:

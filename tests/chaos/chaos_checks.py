@@ -1,0 +1,236 @@
+"""What must be true when the faults have ended, each counted here from the bank's and the CRM's final state.
+
+Nothing of the product's own rules or records is used to say what is right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import zipfile
+from collections import Counter, defaultdict
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from chaos_load import PAID_STAGE
+from chaos_town import Town
+
+from flows import health
+
+RATE_PERCENT = 10
+WELCOME = 300
+SEGMENTS = ((3, "Постоянный"), (1, "Стартовый"))
+WON = "Успешно реализовано"
+DELIVERIES = 100_000
+FINE_ANSWERS = {0, 499, 503}
+"""What a sender may see of us besides 2xx: nobody there, too slow, the database is away."""
+
+
+class Truth:
+    """The final state of the outside world, read once."""
+
+    def __init__(self, town: Town) -> None:
+        self.crm: dict[str, Any] = town.crm("GET", "/sim/state")
+        self.bank: dict[str, Any] = town.bank("GET", "/sim/state")
+        self.hooks: list[dict[str, Any]] = town.crm("GET", f"/sim/hooks?limit={DELIVERIES}")["deliveries"]
+        self.callbacks: list[dict[str, Any]] = town.bank("GET", f"/sim/callbacks?limit={DELIVERIES}")["callbacks"]
+        paid: dict[int, list[int]] = defaultdict(list)
+        for payment in self.bank["payments"]:
+            if payment["captured"]:
+                paid[payment["lead_id"]].append(payment["captured"] - payment["refunded"])
+        self.deals = {deal["id"]: deal for deal in self.crm["deals"]}
+        self.kept = {deal_id: self._kept(deal, paid.get(deal_id)) for deal_id, deal in self.deals.items()}
+
+    def base(self, deal_id: int) -> int:
+        return self.kept[deal_id] * RATE_PERCENT // 100 // 100
+
+    def kept_deals(self, contact_id: int) -> list[int]:
+        return [
+            deal_id for deal_id, deal in self.deals.items() if deal["contact_id"] == contact_id and self.kept[deal_id]
+        ]
+
+    def points(self, contact_id: int) -> int:
+        kept = self.kept_deals(contact_id)
+        return sum(self.base(deal_id) for deal_id in kept) + (WELCOME if kept else 0)
+
+    def segment(self, contact_id: int) -> str:
+        count = len(self.kept_deals(contact_id))
+        return next((title for least, title in SEGMENTS if count >= least), "")
+
+    @staticmethod
+    def _kept(deal: dict[str, Any], paid: list[int] | None) -> int:
+        if paid is not None:
+            return sum(paid)
+        return round(deal["price_roubles"] * 100) if deal["status"] in (PAID_STAGE, WON) else 0
+
+
+def unfinished(town: Town) -> list[str]:
+    """Rows that are not done, as a person would describe them."""
+    rows = town.rows(
+        "SELECT 'in' AS box, id, source || ' ' || left(external_id, 40) AS what, state, failures, crashes, outcome "
+        "FROM inbox WHERE state <> 'done' UNION ALL "
+        "SELECT 'out', id, kind || ' ' || target_id, state, failures, crashes, outcome FROM outbox "
+        "WHERE state <> 'done' ORDER BY 1, 2"
+    )
+    return [" ".join(str(value) for value in row) for row in rows]
+
+
+def everything_answered_is_stored_and_done(town: Town, truth: Truth) -> None:
+    done = {(row.source, row.external_id) for row in town.rows("SELECT * FROM inbox WHERE state = 'done'")}
+    for delivery in [*truth.hooks, *truth.callbacks]:
+        statuses = {attempt["status"] for attempt in delivery["attempts"]}
+        strange = {status for status in statuses if status not in FINE_ANSWERS and not 200 <= status < 300}
+        assert not strange, f"answers {strange} to {delivery['event']}"
+        assert delivery["state"] == "accepted", f"never accepted: {delivery['event']} {delivery['state']} {statuses}"
+        assert _key(delivery) in done, f"answered with 2xx and not done: {delivery['event']} {_key(delivery)}"
+
+
+def points_of_every_order_are_right(town: Town, truth: Truth, *, moved_back: set[int]) -> None:
+    rows = town.rows(
+        """
+        SELECT o.deal_ref, COALESCE(sum(l.earned - l.reversed), 0) AS net,
+            (SELECT count(*) FROM transfer t WHERE t.order_id = o.id AND t.move = 'accrue') AS accruals
+        FROM orders o LEFT JOIN lot l ON l.order_id = o.id AND l.source = 'accrual' GROUP BY o.id
+        """
+    )
+    known = {row.deal_ref: row for row in rows}
+    for deal_id, kept in truth.kept.items():
+        row = known.get(deal_id)
+        assert (int(row.net) if row else 0) == truth.base(deal_id), f"points of deal {deal_id}, kept {kept}: {row}"
+        if row is not None and deal_id not in moved_back:
+            assert row.accruals <= 1, f"deal {deal_id} was accrued {row.accruals} times"
+
+
+def members_have_what_they_earned(town: Town, truth: Truth) -> int:
+    """Returns how many members there are."""
+    members = town.rows("SELECT * FROM member ORDER BY id")
+    assert len({member.contact_ref for member in members}) == len(members)
+    for member in members:
+        net = member.available + member.pending + member.reserved - member.debt
+        assert net == truth.points(member.contact_ref), f"member {member.id} has {net}"
+    known = {member.contact_ref for member in members}
+    buyers = {deal["contact_id"] for deal_id, deal in truth.deals.items() if truth.kept[deal_id]}
+    assert buyers <= known
+    return len(members)
+
+
+def the_book_is_whole(town: Town) -> None:
+    verdict = health.verify_ledger(town.world.rt)
+    assert verdict.is_whole, verdict.faults
+    assert verdict.sum == 0
+
+
+def the_crm_says_what_the_book_says(town: Town, truth: Truth) -> None:
+    contacts = {contact["id"]: contact for contact in truth.crm["contacts"]}
+    for member in town.rows("SELECT * FROM member ORDER BY id"):
+        fields = contacts[member.contact_ref]["fields"]
+        told = {name: fields.get(name) or "" for name in ("Бонусы: баланс", "Бонусы: ожидают", "Сегмент карты")}
+        assert told == {
+            "Бонусы: баланс": str(member.available - member.debt),
+            "Бонусы: ожидают": str(member.pending),
+            "Сегмент карты": truth.segment(member.contact_ref),
+        }, f"member {member.id}"
+        assert fields["Ссылка на карту"].endswith(f"/c/{member.card_token}")
+
+
+def every_buyer_is_one_customer_in_the_right_segment(town: Town, truth: Truth) -> None:
+    by_contact: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for customer in truth.crm["customers"]:
+        assert customer["contacts"], f"a customer of nobody: {customer['name']}"
+        for contact_id in customer["contacts"]:
+            by_contact[contact_id].append(customer)
+    for member in town.rows("SELECT * FROM member ORDER BY id"):
+        customers = by_contact[member.contact_ref]
+        segment = truth.segment(member.contact_ref)
+        assert len(customers) == 1 or (not segment and not customers), f"member {member.id}: {customers}"
+        for customer in customers:
+            assert customer["segments"] == ([segment] if segment else []), f"member {member.id}: {customer}"
+
+
+def notes_tell_each_change_once(town: Town, truth: Truth) -> None:
+    notes: dict[int, list[str]] = defaultdict(list)
+    for note in sorted(truth.crm["notes"], key=lambda note: note["id"]):
+        if "Всего за сделку" in note["text"]:
+            notes[note["entity_id"]].append(note["text"])
+    nets = town.rows(
+        "SELECT o.deal_ref, COALESCE(sum(l.earned - l.reversed), 0)::int AS net FROM orders o "
+        "LEFT JOIN lot l ON l.order_id = o.id GROUP BY o.id"
+    )
+    for row in nets:
+        texts = notes.get(row.deal_ref, [])
+        doubled = [text for text, count in Counter(texts).items() if count > 1]
+        assert not doubled, f"deal {row.deal_ref}: {doubled}"
+        told = _total(texts[-1]) if texts else 0
+        assert told == row.net, f"deal {row.deal_ref} has {row.net} points, its feed: {texts}"
+        changes = sum(_change(text) for text in texts)
+        assert changes == row.net, f"deal {row.deal_ref} has {row.net} points, its feed: {texts}"
+
+
+def google_shows_what_the_book_says(town: Town, truth: Truth) -> None:
+    shown = json.dumps(truth.bank["google"], ensure_ascii=False)
+    objects = {one["id"]: one for one in _objects(truth.bank["google"])}
+    for member in town.rows("SELECT * FROM member ORDER BY id"):
+        found = [one for name, one in objects.items() if name.endswith(member.card_serial)]
+        assert len(found) == 1, f"member {member.id} at Google: {shown[:300]}"
+        assert found[0]["loyaltyPoints"]["balance"]["int"] == member.available - member.debt, f"member {member.id}"
+
+
+def the_pass_of(town: Town, member: Any, folder: Path) -> None:
+    """The .pkpass of a member, from his page, verified by openssl."""
+    reply = town.world.http.send("GET", f"{town.world.urls['web']}/c/{member.card_token}/card.pkpass", route="chaos")
+    assert reply.status == 200
+    with zipfile.ZipFile(BytesIO(reply.body)) as archive:
+        archive.extractall(folder)
+    command = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", str(folder / "signature")]
+    command += ["-content", str(folder / "manifest.json"), "-CAfile", str(town.world.folder / "wallet" / "ca.pem")]
+    checked = subprocess.run([*command, "-out", "/dev/null"], capture_output=True, timeout=20, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert member.card_number in (folder / "pass.json").read_text(encoding="utf-8").replace(" ", "")
+
+
+def logs_tell_of_no_surprise(town: Town) -> None:
+    """A traceback in our logs is a failure that nobody foresaw."""
+    surprises = []
+    for path in sorted(town.logs.glob("*.log")):
+        if path.stem in ("crm", "bank"):
+            continue
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if '"exception"' in line or line.startswith("Traceback"):
+                surprises.append(f"{path.name}: {line[-600:]}")
+    assert not surprises, "\n".join(surprises[:10])
+
+
+def _key(delivery: dict[str, Any]) -> tuple[str, str]:
+    """Source and external id under which the product must have kept it."""
+    body = delivery["body"]
+    if delivery["policy"] == "amocrm":
+        return "amocrm", hashlib.blake2b(body.encode(), digest_size=20).hexdigest()
+    if delivery["policy"] == "yookassa":
+        return "yookassa", f"{body['event']}:{body['object']['id']}:{body['object']['status']}"
+    success = "true" if body["Success"] else "false"
+    return "tbank", f"{body['PaymentId']}:{body['Status']}:{body['Amount']}:{success}"
+
+
+def _total(text: str) -> int:
+    return _first_number(text.partition("Всего за сделку: ")[2])
+
+
+def _change(text: str) -> int:
+    sign, word = (-1, "Снято ") if "Снято " in text else (1, "Начислено ")
+    return sign * _first_number(text.partition(word)[2])
+
+
+def _first_number(text: str) -> int:
+    digits = "".join(char for char in text.split("балл")[0] if char.isdigit())
+    return int(digits)
+
+
+def _objects(google: Any) -> list[dict[str, Any]]:
+    rows = google if isinstance(google, list) else [one for part in google.values() for one in _rows(part)]
+    return [row for row in rows if isinstance(row, dict) and "loyaltyPoints" in row]
+
+
+def _rows(part: Any) -> list[Any]:
+    return list(part.values()) if isinstance(part, dict) else list(part)

@@ -1,0 +1,147 @@
+"""A whole town of real processes that a chaos test may hurt: servers, simulators, the product, and who restarts them.
+
+Everything is driven from one thread: a child dies with the thread that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+import sqlalchemy as sa
+
+from cli.children import Child
+from cli.demo_world import World
+from cli.services import Services
+from storage.db import DatabaseAway
+
+
+@dataclass
+class Town:
+    """`kills` and `faults` count what was done to it."""
+
+    world: World
+    services: Services
+    kills: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def supervise(self) -> None:
+        """Starts again whatever of ours has died, as systemd would."""
+        for child in self.world.children:
+            if not child.is_alive:
+                child.stop()
+                child.start()
+
+    def child(self, name: str) -> Child:
+        return next(child for child in self.world.children if child.name == name)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL of one of our processes, its forked job left alive."""
+        self.kills[name] += 1
+        _kill(self.child(name).pid)
+
+    def kill_with_job(self, name: str) -> None:
+        """SIGKILL of a worker and of the job it has forked."""
+        self.kills[f"{name} + job"] += 1
+        pid = self.child(name).pid
+        jobs = children_of(pid)
+        for one in (pid, *jobs):
+            _kill(one)
+
+    def kill_job(self, name: str) -> None:
+        """SIGKILL of the forked job only; nothing happens if there is none."""
+        for pid in children_of(self.child(name).pid):
+            self.kills[f"{name}'s job"] += 1
+            _kill(pid)
+
+    def kill_postgres(self, down_s: float) -> None:
+        assert self.services.postgres is not None
+        self.kills["postgres"] += 1
+        self.services.postgres.kill()
+        self.wait(down_s)
+        self.services.postgres.start()
+
+    def kill_valkey(self, down_s: float) -> None:
+        assert self.services.valkey is not None
+        self.kills["valkey"] += 1
+        self.services.valkey.kill()
+        self.wait(down_s)
+        self.services.valkey.start()
+
+    def flush_valkey(self) -> None:
+        self.kills["flushall"] += 1
+        with redis.Redis.from_url(self.services.redis_url) as client:
+            client.flushall()
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass under supervision."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.supervise()
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(min(0.05, max(0.0, deadline - time.monotonic())))
+
+    def skip(self, seconds: float) -> None:
+        """Moves everybody's clock."""
+        self.crm("POST", "/sim/clock", {"skip_s": seconds})
+
+    def open_circuit_again(self) -> None:
+        """Five minutes of a closed circuit are over in seconds."""
+        self._in_database(lambda tx: tx.execute(sa.text("UPDATE rate_gate SET closed_until = NULL")))
+
+    def crm(self, method: str, path: str, body: Any = None) -> Any:
+        return self.world.call(method, self.world.urls["crm"] + path, body)
+
+    def bank(self, method: str, path: str, body: Any = None) -> Any:
+        return self.world.call(method, self.world.urls["bank"] + path, body)
+
+    def rows(self, query: str) -> list[Any]:
+        return self._in_database(lambda tx: list(tx.execute(sa.text(query)).all()))
+
+    def _in_database(self, work: Callable[[sa.Connection], Any]) -> Any:
+        try:
+            return self.world.rt.db.run(work)
+        except DatabaseAway:  # our own pooled connections died with the server
+            return self.world.rt.db.run(work)
+
+    def until(self, look: Callable[[], bool], *, patience_s: float) -> bool:
+        """Waits under supervision. False: in vain."""
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            if look():
+                return True
+            self.wait(0.25)
+        return look()
+
+    @property
+    def logs(self) -> Path:
+        return self.world.folder / "logs"
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that `pid` has forked and that still live."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            if int(parent) == pid and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

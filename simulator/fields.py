@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from simulator.answers import Error, Json, error
-from simulator.store import Record
+from simulator.store import Record, Store
 
 if TYPE_CHECKING:
-    from simulator.world import Crm
+    from simulator.settings import Settings
 
 TEXTS = frozenset({"text", "textarea", "url", "streetaddress", "tracking_data", "org_legal_name"})
 NUMBERS = frozenset({"numeric", "price", "monetary"})
@@ -32,12 +32,23 @@ class BadValue(ValueError):
         self.detail = detail
 
 
-def of_entity(crm: Crm, entity: str) -> list[Record]:
+class Account(Protocol):
+    """What of the CRM a field's definition needs; the whole of it is `world.Crm`."""
+
+    settings: Settings
+    store: Store
+
+    def rows(self, table: str) -> dict[Any, Record]: ...
+
+    def next_id(self, kind: str) -> int: ...
+
+
+def of_entity(crm: Account, entity: str) -> list[Record]:
     """Definitions of an entity in the order of their creation."""
     return [row for row in crm.rows("fields").values() if row["entity_type"] == entity]
 
 
-def by_code(crm: Crm, entity: str, code: str) -> Record:
+def by_code(crm: Account, entity: str, code: str) -> Record:
     """A definition by its code. Raises LookupError."""
     for row in of_entity(crm, entity):
         if row["code"] == code:
@@ -45,7 +56,7 @@ def by_code(crm: Crm, entity: str, code: str) -> Record:
     raise LookupError(code)
 
 
-def define(crm: Crm, entity: str, wanted: Json) -> Record:
+def define(crm: Account, entity: str, wanted: Json) -> Record:
     """Creates a definition from a checked request."""
     field_id = crm.next_id("fields")
     enums = [
@@ -79,7 +90,7 @@ def define(crm: Crm, entity: str, wanted: Json) -> Record:
     return crm.store.put("fields", field_id, row)
 
 
-def check(crm: Crm, entity: str, written: Any) -> tuple[dict[str, list[Record] | None], list[Error]]:
+def check(crm: Account, entity: str, written: Any) -> tuple[dict[str, list[Record] | None], list[Error]]:
     """(values by field id, errors) of a `custom_fields_values` key; None clears the field."""
     if written is None:
         return {}, []
@@ -99,7 +110,7 @@ def check(crm: Crm, entity: str, written: Any) -> tuple[dict[str, list[Record] |
     return values, errors
 
 
-def shown(crm: Crm, record: Record) -> list[Json] | None:
+def shown(crm: Account, record: Record) -> list[Json] | None:
     """`custom_fields_values` of a record as it is read, None when nothing is filled."""
     definitions = crm.rows("fields")
     filled = []
@@ -119,7 +130,7 @@ def shown(crm: Crm, record: Record) -> list[Json] | None:
     return filled or None
 
 
-def by_name(crm: Crm, record: Record) -> dict[str, Any]:
+def by_name(crm: Account, record: Record) -> dict[str, Any]:
     """Values of a record by the field's name, a single one bare."""
     named: dict[str, Any] = {}
     for item in shown(crm, record) or []:
@@ -128,7 +139,7 @@ def by_name(crm: Crm, record: Record) -> dict[str, Any]:
     return named
 
 
-def _find(crm: Crm, entity: str, item: Any) -> Record | None:
+def _find(crm: Account, entity: str, item: Any) -> Record | None:
     if not isinstance(item, dict):
         return None
     if isinstance(item.get("field_id"), int):

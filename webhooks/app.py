@@ -60,7 +60,7 @@ def _finish(response: Response) -> Response:
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
     response.headers.setdefault("Cache-Control", "no-store")
-    if request.path not in QUIET_PATHS:
+    if request.path not in QUIET_PATHS and not (request.path.startswith("/webhooks/") and response.status_code < 300):
         # The route, never the path: paths hold the hook's key and card tokens.
         _log.info(
             "request",

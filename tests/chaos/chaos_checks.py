@@ -179,9 +179,9 @@ def google_shows_what_the_book_says(town: Town, truth: Truth) -> None:
 
 def the_pass_of(town: Town, member: Any, folder: Path) -> None:
     """The .pkpass of a member, from his page, verified by openssl."""
-    reply = town.world.http.send("GET", f"{town.world.urls['web']}/c/{member.card_token}/card.pkpass", route="chaos")
-    assert reply.status == 200
-    with zipfile.ZipFile(BytesIO(reply.body)) as archive:
+    reply = town.get(f"/c/{member.card_token}/card.pkpass")
+    assert reply.status_code == 200
+    with zipfile.ZipFile(BytesIO(reply.content)) as archive:
         archive.extractall(folder)
     command = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", str(folder / "signature")]
     command += ["-content", str(folder / "manifest.json"), "-CAfile", str(town.world.folder / "wallet" / "ca.pem")]

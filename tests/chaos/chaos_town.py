@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import redis
+import requests
 import sqlalchemy as sa
 
 from cli.children import Child
 from cli.demo_world import World
 from cli.services import Services
 from storage.db import DatabaseAway
+
+CALL_TIMEOUT_S = 30.0
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Town:
     services: Services
     kills: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    session: requests.Session = field(default_factory=requests.Session)
 
     def supervise(self) -> None:
         """Starts again whatever of ours has died, as systemd would."""
@@ -98,13 +102,22 @@ class Town:
         self._in_database(lambda tx: tx.execute(sa.text("UPDATE rate_gate SET closed_until = NULL")))
 
     def crm(self, method: str, path: str, body: Any = None) -> Any:
-        return self.world.call(method, self.world.urls["crm"] + path, body)
+        return self._call(method, self.world.urls["crm"] + path, body)
 
     def bank(self, method: str, path: str, body: Any = None) -> Any:
-        return self.world.call(method, self.world.urls["bank"] + path, body)
+        return self._call(method, self.world.urls["bank"] + path, body)
 
     def rows(self, query: str) -> list[Any]:
         return self._in_database(lambda tx: list(tx.execute(sa.text(query)).all()))
+
+    def get(self, path: str) -> requests.Response:
+        """A page of the product."""
+        return self.session.get(self.world.urls["web"] + path, timeout=CALL_TIMEOUT_S)
+
+    def _call(self, method: str, url: str, body: Any) -> Any:
+        reply = self.session.request(method, url, json=body, timeout=CALL_TIMEOUT_S)
+        assert reply.status_code < 300, f"{method} {url}: {reply.status_code} {reply.text[:300]}"
+        return reply.json()
 
     def _in_database(self, work: Callable[[sa.Connection], Any]) -> Any:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,10 @@ from cli.services import start_services
 
 @pytest.fixture
 def town(server_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    """Everything a user's `kopilka demo` runs, with servers that the test can kill and start."""
+    """Everything a user's `kopilka demo` runs, with servers that the test can kill and start.
+
+    CHAOS_LOGS=FOLDER keeps the logs of our processes for whoever looks into a failure.
+    """
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=server_folder))
     folder.chmod(0o711)
     services = start_services(folder / "services", database_url=None, redis_url=None, log=print)
@@ -24,7 +28,11 @@ def town(server_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]
     monkeypatch.setenv("REDIS_URL", services.redis_url)
     try:
         with open_world(folder / "demo", port=0, programme=None, at=None, say=print) as world:
-            yield Town(world, services)
+            town = Town(world, services)
+            yield town
+            town.session.close()
     finally:
         services.stop()
+        if "CHAOS_LOGS" in os.environ:
+            shutil.copytree(folder / "demo" / "logs", Path(os.environ["CHAOS_LOGS"]), dirs_exist_ok=True)
         shutil.rmtree(folder)

@@ -25,10 +25,9 @@ CONVERGING_SKIPS_S = (10, 50, 100, 700, 700, 3_700, 3_700, 700, 700, 3_700)
 def test_whatever_breaks_every_answered_event_ends_as_the_right_points_everywhere(town: Town, tmp_path: Path) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
     print(f"\nCHAOS_SEED={seed} CHAOS_SECONDS={SECONDS:.0f}")
-    dice = random.Random(seed)
-    load = Load(town, dice)
+    load = Load(town, random.Random(f"{seed} load"))
 
-    _suffer(town, load, dice)
+    _suffer(town, load, random.Random(f"{seed} blows"))
     converged_s = _converge(town)
 
     truth = checks.Truth(town)
@@ -40,7 +39,7 @@ def test_whatever_breaks_every_answered_event_ends_as_the_right_points_everywher
     checks.every_buyer_is_one_customer_in_the_right_segment(town, truth)
     checks.notes_tell_each_change_once(town, truth)
     checks.google_shows_what_the_book_says(town, truth)
-    checks.the_pass_of(town, dice.choice(town.rows("SELECT * FROM member")), tmp_path)
+    checks.the_pass_of(town, random.choice(town.rows("SELECT * FROM member")), tmp_path)
     checks.logs_tell_of_no_surprise(town)
     print(
         f"CHAOS seed={seed} events={dict(load.events)} kills={dict(town.kills)} faults={dict(town.faults)} "

@@ -113,7 +113,6 @@ def open_world(
             stack.callback(child.stop)
         urls = {
             "web": f"http://127.0.0.1:{web_port}",
-            "console": f"http://127.0.0.1:{web_port}/console/",
             "crm": simulators["crm"].ready["url"],
             "bank": simulators["bank"].ready["url"],
         }
@@ -121,6 +120,7 @@ def open_world(
         environment |= {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}
         ours = [Child(name, ["-m", "cli.main", *_command(name)], environment, folder / "logs") for name in OURS]
         rt = build_runtime(load_settings(environment, dotenv=None))
+        urls["console"] = rt.console_link()
         stack.callback(rt.db.close)
         say(f"База: схема {migrating.migrate(services.database_url)}")
         prepare(rt)

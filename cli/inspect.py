@@ -96,6 +96,13 @@ def create(name: str) -> None:
         click.echo(access.create_token(rt, name))
 
 
+@click.command("console-link")
+def console_link() -> None:
+    """Ссылка, которая впускает в консоль. Она секретна, как пароль."""
+    with runtime() as rt:
+        click.echo(rt.console_link())
+
+
 def _line(side: str, row: Any, what: str) -> str:
     state = _STATES[row.state]
     return f"{side}:{row.id:<6} {state:<14} попыток {row.failures}, {what}: {row.outcome or ''}"

@@ -19,6 +19,7 @@ COMMANDS = {
     "events": "cli.inspect:events",
     "verify-ledger": "cli.inspect:verify_ledger",
     "token": "cli.inspect:token",
+    "console-link": "cli.inspect:console_link",
     "amocrm": "cli.crm:amocrm",
 }
 

@@ -32,13 +32,13 @@ def web(*, ready_line: bool) -> None:
     """Веб-сервер: вебхуки, страница карты, API, консоль."""
     from waitress.server import create_server  # noqa: PLC0415
 
-    from webhooks.app import create_app  # noqa: PLC0415
+    from wsgi import build_app  # noqa: PLC0415
 
     with runtime(logs=True) as rt:
         settings = rt.settings
         try:
             server: Any = create_server(
-                create_app(rt),
+                build_app(rt),
                 host=settings.web_host,
                 port=settings.web_port,
                 threads=settings.web_threads,

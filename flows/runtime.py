@@ -113,6 +113,10 @@ class Runtime:
     def hook_path(self) -> str:
         return f"/webhooks/amocrm/{self.keys.secret_path('amocrm hook')}"
 
+    def console_link(self) -> str:
+        """The secret address that lets its holder into the console."""
+        return f"{self.settings.public_url}/console/?k={self.keys.secret_path('console')}"
+
     def new_card(self) -> NewCard:
         card = self.file.card
         return NewCard(

@@ -130,8 +130,9 @@ def pause_gate(tx: sa.Connection, name: str, *, seconds: float) -> None:
     tx.execute(
         sa.text(
             """
-            UPDATE rate_gate SET next_at = GREATEST(next_at, clock_timestamp() + make_interval(secs => :seconds))
-            WHERE name = :name
+            INSERT INTO rate_gate AS gate (name, next_at)
+            VALUES (:name, clock_timestamp() + make_interval(secs => :seconds))
+            ON CONFLICT (name) DO UPDATE SET next_at = GREATEST(gate.next_at, EXCLUDED.next_at)
             """
         ),
         {"name": name, "seconds": seconds},
@@ -143,8 +144,9 @@ def close_gate(tx: sa.Connection, name: str, *, seconds: float, reason: str) -> 
     tx.execute(
         sa.text(
             """
-            UPDATE rate_gate SET closed_until = clock_timestamp() + make_interval(secs => :seconds), reason = :reason
-            WHERE name = :name
+            INSERT INTO rate_gate (name, next_at, closed_until, reason)
+            VALUES (:name, clock_timestamp(), clock_timestamp() + make_interval(secs => :seconds), :reason)
+            ON CONFLICT (name) DO UPDATE SET closed_until = EXCLUDED.closed_until, reason = EXCLUDED.reason
             """
         ),
         {"name": name, "seconds": seconds, "reason": reason},

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
+from storage.text import storable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -68,7 +70,7 @@ def finish(tx: sa.Connection, box: Box, claim: Claim, *, now: datetime, outcome:
             WHERE id = :id AND claims = :token AND state = 'working'
             """  # noqa: S608
         ),
-        {"id": claim.id, "token": claim.token, "now": now, "outcome": outcome[:OUTCOME_CHARS_MAX]},
+        {"id": claim.id, "token": claim.token, "now": now, "outcome": storable(outcome, chars_max=OUTCOME_CHARS_MAX)},
     )
     return result.rowcount == 1
 
@@ -83,7 +85,7 @@ def retry(tx: sa.Connection, box: Box, claim: Claim, *, due_at: datetime, outcom
             WHERE id = :id AND claims = :token AND state = 'working'
             """  # noqa: S608
         ),
-        {"id": claim.id, "token": claim.token, "due_at": due_at, "outcome": outcome[:OUTCOME_CHARS_MAX]},
+        {"id": claim.id, "token": claim.token, "due_at": due_at, "outcome": storable(outcome, chars_max=OUTCOME_CHARS_MAX)},
     )
 
 
@@ -119,7 +121,7 @@ def park(tx: sa.Connection, box: Box, claim: Claim, *, now: datetime, outcome: s
             WHERE id = :id AND claims = :token AND state = 'working'
             """  # noqa: S608
         ),
-        {"id": claim.id, "token": claim.token, "now": now, "outcome": outcome[:OUTCOME_CHARS_MAX]},
+        {"id": claim.id, "token": claim.token, "now": now, "outcome": storable(outcome, chars_max=OUTCOME_CHARS_MAX)},
     )
 
 

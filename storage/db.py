@@ -42,6 +42,7 @@ class Database:
             max_overflow=4,
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_recycle=1800,
+            hide_parameters=True,  # an error's text goes into logs and to the operator: no names, no sealed tokens
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "application_name": "kopilka",
@@ -55,32 +56,30 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """A transaction: commits at the end, rolls back on any exception."""
-        try:
-            with self.engine.begin() as tx:
-                yield tx
-        except (OperationalError, InterfaceError, sa.exc.TimeoutError) as failure:
-            raise _translated(failure) from failure
+        with _away_is_told(), self.engine.begin() as tx:
+            yield tx
 
     @contextmanager
     def autocommit(self) -> Iterator[sa.Connection]:
         """A connection where each statement is its own durable transaction: one round trip instead of three."""
-        try:
-            with self._single.connect() as connection:
-                yield connection
-        except (OperationalError, InterfaceError, sa.exc.TimeoutError) as failure:
-            raise _translated(failure) from failure
+        with _away_is_told(), self._single.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """A bare connection, for migrations: they begin and end their transactions themselves."""
+        with _away_is_told(), self.engine.connect() as connection:
+            yield connection
 
     def run(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Runs `work` in a transaction, again after a deadlock or lock timeout; `work` must have no other effects."""
         for _ in range(DEADLOCK_RETRIES):
             try:
-                with self.engine.begin() as tx:
+                with self.begin() as tx:
                     return work(tx)
             except DBAPIError as failure:
                 if sqlstate(failure) not in RETRIED_SQLSTATES:
-                    raise _translated(failure) from failure
-            except sa.exc.TimeoutError as failure:
-                raise _translated(failure) from failure
+                    raise
         with self.begin() as tx:
             return work(tx)
 
@@ -96,11 +95,20 @@ def sqlstate(failure: BaseException) -> str | None:
     return getattr(getattr(failure, "orig", None), "sqlstate", None)
 
 
-def _translated(failure: Exception) -> Exception:
-    """Connection loss, shutdown (57P0x), too many connections (53xxx) and refused starts mean «away»."""
-    if isinstance(failure, sa.exc.TimeoutError):
-        return DatabaseAway("no free database connection")
-    state = sqlstate(failure)
-    if state is None or state[:2] in ("08", "53") or state.startswith("57P"):
-        return DatabaseAway("the database is away")
-    return failure
+@contextmanager
+def _away_is_told() -> Iterator[None]:
+    """Turns what means «away» into DatabaseAway. Everything else goes up as it is: a value that the driver refuses
+    carries no code either, but says nothing about the server."""
+    try:
+        yield
+    except sa.exc.TimeoutError as failure:
+        raise DatabaseAway("no free database connection") from failure
+    except (OperationalError, InterfaceError) as failure:
+        if _is_away(sqlstate(failure)):
+            raise DatabaseAway("the database is away") from failure
+        raise
+
+
+def _is_away(state: str | None) -> bool:
+    """Connection loss, shutdown (57P0x), too many connections or a full disk (53xxx), refused starts."""
+    return state is None or state[:2] in ("08", "53") or state.startswith("57P")

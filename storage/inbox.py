@@ -46,6 +46,7 @@ _ADD = sa.text(
         arrivals = inbox.arrivals + 1,
         is_conflict = inbox.is_conflict OR inbox.body_digest <> EXCLUDED.body_digest,
         wanted = inbox.wanted + (:is_hint)::int,
+        failures = CASE WHEN :is_hint AND inbox.state = 'parked' THEN 0 ELSE inbox.failures END,
         due_at = CASE WHEN :is_hint AND inbox.state IN ('done', 'parked') THEN EXCLUDED.due_at
                       WHEN :is_hint AND inbox.state = 'waiting' THEN LEAST(inbox.due_at, EXCLUDED.due_at)
                       ELSE inbox.due_at END,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from loyalty.ledger import Balance
+from storage.text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +49,8 @@ _ENROL = sa.text(
     f"""
     INSERT INTO member (contact_ref, name, card_token, card_serial, card_number, created_at)
     VALUES (:contact_ref, :name, :token, :serial, :prefix || lpad(
-        ((nextval('card_number') * 736338717 + 129970913) % (10 ^ :digits)::bigint)::text, :digits, '0'), :now)
+        ((nextval('card_number') * 736338717::numeric + 129970913) % rpad('1', :digits + 1, '0')::numeric)::text,
+        :digits, '0'), :now)
     ON CONFLICT ON CONSTRAINT one_member_per_contact DO UPDATE SET name = EXCLUDED.name
     RETURNING {_COLUMNS}, (xmax = 0) AS is_new
     """  # noqa: S608
@@ -65,7 +67,7 @@ def enrol(tx: sa.Connection, *, contact_ref: int, name: str, card: NewCard, now:
         _ENROL,
         {
             "contact_ref": contact_ref,
-            "name": name[:NAME_CHARS_MAX],
+            "name": storable(name, chars_max=NAME_CHARS_MAX),
             "token": card.token,
             "serial": card.serial,
             "prefix": card.number_prefix,

@@ -20,10 +20,15 @@ MIGRATION_LOCK = 7_150_001
 
 
 def migrate(db: Database, *, to: str = "head") -> str:
-    """Upgrades to `to` and returns the revision the database is at. Waits for another process that is migrating."""
-    with db.engine.connect() as connection:
+    """Upgrades to `to` and returns the revision the database is at. Waits for another process that is migrating.
+
+    Raises DatabaseAway.
+    """
+    with db.connect() as connection:
         connection.execute(sa.text("SET statement_timeout = 0"))
+        connection.execute(sa.text("SET lock_timeout = 0"))
         connection.execute(sa.text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        connection.execute(sa.text("RESET lock_timeout"))  # waiting for a table in use would stop everybody behind us
         connection.commit()
         try:
             command.upgrade(_config(connection), to)
@@ -36,14 +41,14 @@ def migrate(db: Database, *, to: str = "head") -> str:
 
 
 def downgrade(db: Database, *, to: str) -> None:
-    with db.engine.connect() as connection:
+    with db.connect() as connection:
         command.downgrade(_config(connection), to)
         connection.commit()
 
 
 def current(db: Database) -> str | None:
     """The database's revision; None before the first migration."""
-    with db.engine.connect() as connection:
+    with db.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 

@@ -15,16 +15,29 @@ from webhooks.shared import runtime
 if TYPE_CHECKING:
     from flows.lookup import Account
 
+PREFIX = "/api/v1"
 REF_MAX = 2**63 - 1
+TITLES = {
+    400: "Запрос не принят",
+    404: "Нет такого адреса",
+    405: "Этот метод здесь не работает",
+    413: "Запрос слишком велик",
+    500: "Внутренняя ошибка",
+    503: "База данных недоступна, повторите позже",
+}
+"""What a failure is called when the table of errors in app.py answers for a caller of the API."""
 
-blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
 
 
 @blueprint.before_request
 def authenticate() -> Response | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or access.caller(runtime(), token.strip()) is None:
-        return _problem(401, "unauthorized", "Нужен действующий ключ API", hint="kopilka token create --name ИМЯ")
+        hint = "kopilka token create --name ИМЯ"
+        response = problem(401, "unauthorized", "Нужен действующий ключ API", hint=hint)
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
     return None
 
 
@@ -33,7 +46,7 @@ def find() -> Response:
     """`?contact=N`: the member of this CRM contact."""
     contact = _whole(request.args.get("contact", ""))
     if contact is None:
-        return _problem(400, "bad_request", "Укажите номер контакта: ?contact=123")
+        return problem(400, "bad_request", "Укажите номер контакта: ?contact=123")
     return _answer(lookup.by_contact(runtime(), contact))
 
 
@@ -43,9 +56,18 @@ def show(member_id: str) -> Response:
     return _answer(None if number is None else lookup.by_id(runtime(), number))
 
 
+def problem(status: int, code: str, title: str, *, hint: str | None = None) -> Response:
+    """RFC 9457 with our `code`."""
+    body = {"type": f"about:blank#{code}", "status": status, "code": code, "title": title}
+    response = jsonify({**body, **({"hint": hint} if hint else {})})
+    response.status_code = status
+    response.content_type = "application/problem+json"
+    return response
+
+
 def _answer(account: Account | None) -> Response:
     if account is None:
-        return _problem(404, "member_not_found", "Участник не найден")
+        return problem(404, "member_not_found", "Участник не найден")
     member = account.member
     return jsonify(
         id=member.id,
@@ -80,11 +102,3 @@ def _line(line: Any) -> dict[str, Any]:
 
 def _whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= REF_MAX else None
-
-
-def _problem(status: int, code: str, title: str, *, hint: str | None = None) -> Response:
-    body = {"type": f"about:blank#{code}", "status": status, "code": code, "title": title}
-    response = jsonify({**body, **({"hint": hint} if hint else {})})
-    response.status_code = status
-    response.content_type = "application/problem+json"
-    return response

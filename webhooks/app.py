@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flows.errors import BadReply, BadSignature, DatabaseAway
 from webhooks import amocrm, api, cards, operations, payments
 from webhooks.counters import Counters
+from webhooks.shared import runtime
 
 if TYPE_CHECKING:
     from flows.runtime import Runtime
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 BODY_BYTES_MAX = 256 * 1024
 RETRY_AFTER_S = 5
 QUIET_PATHS = ("/healthz", "/readyz", "/metrics")
+HTTPS_ONLY = "max-age=31536000"
 
 _log = structlog.get_logger(__name__)
 
@@ -60,7 +62,9 @@ def _finish(response: Response) -> Response:
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
     response.headers.setdefault("Cache-Control", "no-store")
-    if request.path not in QUIET_PATHS and not (request.path.startswith("/webhooks/") and response.status_code < 300):
+    if runtime().settings.public_url.startswith("https://"):
+        response.headers.setdefault("Strict-Transport-Security", HTTPS_ONLY)
+    if request.path not in QUIET_PATHS:
         # The route, never the path: paths hold the hook's key and card tokens.
         _log.info(
             "request",
@@ -74,23 +78,35 @@ def _finish(response: Response) -> Response:
 
 def _register_errors(app: Flask) -> None:
     @app.errorhandler(BadSignature)
-    def bad_signature(_: BadSignature) -> tuple[str, int]:
+    def bad_signature(_: BadSignature) -> Response:
         app.extensions["counters"].forged.inc()
-        return "forged", 403
+        return _refused(403, "forged")
 
     @app.errorhandler(BadReply)
-    def unreadable(_: BadReply) -> tuple[str, int]:
-        return "unreadable", 400
+    def unreadable(_: BadReply) -> Response:
+        return _refused(400, "unreadable")
 
     @app.errorhandler(DatabaseAway)
-    def away(_: DatabaseAway) -> tuple[str, int, dict[str, str]]:
-        return "try again", 503, {"Retry-After": str(RETRY_AFTER_S)}
+    def away(_: DatabaseAway) -> Response:
+        response = _refused(503, "try again")
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return response
 
     @app.errorhandler(HTTPException)
-    def http(failure: HTTPException) -> tuple[str, int]:
-        return failure.name.lower(), failure.code or 500
+    def http(failure: HTTPException) -> Response:
+        response = _refused(failure.code or 500, failure.name.lower())
+        if isinstance(failure, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(sorted(failure.valid_methods or ()))
+        return response
 
     @app.errorhandler(Exception)
-    def bug(failure: Exception) -> tuple[str, int]:
+    def bug(failure: Exception) -> Response:
         _log.error("unexpected", exc_info=failure)
-        return "internal error", 500
+        return _refused(500, "internal error")
+
+
+def _refused(status: int, text: str) -> Response:
+    """A word for senders who look at the status alone, a problem document for callers of the API."""
+    if request.path.startswith(f"{api.PREFIX}/"):
+        return api.problem(status, text.replace(" ", "_"), api.TITLES.get(status, api.TITLES[400]))
+    return Response(text, status, content_type="text/plain; charset=utf-8")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
 PKPASS = "application/vnd.apple.pkpass"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _APPLE_DEVICE = re.compile(r"iPhone|iPad|iPod")
 _IN_APP = re.compile(r"FBAN|FBAV|Instagram|VKAndroidApp|VKClient|WhatsApp|Telegram|MAX/", re.IGNORECASE)
 _MOVES = {
@@ -33,12 +34,18 @@ _MOVES = {
 blueprint = Blueprint("cards", __name__)
 
 
+@blueprint.before_request
+def only_tokens_that_could_be_ours() -> Response | None:
+    token = (request.view_args or {}).get("token")
+    return _no_card() if token is not None and _TOKEN.fullmatch(token) is None else None
+
+
 @blueprint.get("/c/<token>")
 def page(token: str) -> Response:
     rt = runtime()
     shown = cards.page(rt, token)
     if shown is None:
-        return Response(render_template("no_card.html"), 404)
+        return _no_card()
     zone = ZoneInfo(rt.programme.timezone)
     card, design = shown.card, rt.design
     agent = request.headers.get("User-Agent", "")
@@ -100,6 +107,10 @@ def colours() -> Response:
 @blueprint.get("/c/logo.png")
 def logo() -> Response:
     return Response(cards.logo_png(runtime()), content_type="image/png", headers={"Cache-Control": "max-age=3600"})
+
+
+def _no_card() -> Response:
+    return Response(render_template("no_card.html"), 404)
 
 
 def _short_name(name: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
-from prometheus_client import Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from flows import health
+from flows.errors import DatabaseAway
 from webhooks.shared import counters, runtime
 
 blueprint = Blueprint("operations", __name__)
@@ -26,15 +27,19 @@ def ready() -> tuple[Response, int]:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Prometheus text: this process's counters, and gauges read from the database at this moment."""
-    gauges = _gauges(health.facts(runtime()))
-    return Response(generate_latest(counters().registry) + gauges, content_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-def _gauges(found: health.Facts) -> bytes:
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415
-
+    """Prometheus text: this process's counters, and gauges read from the database at this moment if it answers."""
     registry = CollectorRegistry()
+    database = Gauge("kopilka_database_up", "1 while the database answers", registry=registry)
+    try:
+        _add_gauges(registry, health.facts(runtime()))
+        database.set(1)
+    except DatabaseAway:
+        database.set(0)
+    text = generate_latest(counters().registry) + generate_latest(registry)
+    return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _add_gauges(registry: CollectorRegistry, found: health.Facts) -> None:
     Gauge("kopilka_members", "Members of the programme", registry=registry).set(found.members)
     rows = Gauge("kopilka_rows", "Rows by box and state", ["box", "state"], registry=registry)
     oldest = Gauge("kopilka_oldest_waiting_seconds", "Age of the longest waiting row", ["box"], registry=registry)
@@ -47,4 +52,3 @@ def _gauges(found: health.Facts) -> bytes:
             rows.labels(box, state).set(count)
     crm = Gauge("kopilka_crm_connected", "1 while the CRM accepts us", registry=registry)
     crm.set(found.crm_state in ("ok", "refreshing") and found.crm_closed_s == 0)
-    return generate_latest(registry)

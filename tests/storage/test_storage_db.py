@@ -38,6 +38,7 @@ def test_a_deadlock_is_invisible_to_both_callers(pair: Database) -> None:
         def work(tx: sa.Connection) -> str:
             nonlocal is_first_run
             runs.append(first)
+            tx.execute(sa.text("SET LOCAL deadlock_timeout = '50ms'"))
             tx.execute(sa.text("UPDATE pair SET touched = touched + 1 WHERE id = :id"), {"id": first})
             if is_first_run:
                 is_first_run = False

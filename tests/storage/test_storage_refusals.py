@@ -25,6 +25,11 @@ from storage.db import Database, sqlstate
 APPEND_ONLY = "0A000"
 
 
+@pytest.fixture
+def db(shared_db: Database) -> Database:
+    return shared_db
+
+
 @pytest.mark.parametrize(
     "statement",
     [

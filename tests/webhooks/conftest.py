@@ -15,7 +15,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 from flask.testing import FlaskClient
-from kopilka_testing import ROOT, SilentBell, StandingClock, settle, tbank_body
+from kopilka_testing import ROOT, Shop, SilentBell, StandingClock, settle, tbank_body
 from prometheus_client.parser import text_string_to_metric_families
 
 from config.settings import load_settings
@@ -85,7 +85,7 @@ def another_runtime(environment: dict[str, str], clock: StandingClock) -> Iterat
 
 
 @pytest.fixture
-def pay(rt: Runtime, shop: Any) -> Callable[..., Member]:
+def pay(rt: Runtime, shop: Shop) -> Callable[..., Member]:
     """A buyer who has paid through T-Bank; everything has settled."""
 
     def paid(buyer: str = "Анна Петрова", *, kopecks: int = 499_000) -> Member:
@@ -97,6 +97,19 @@ def pay(rt: Runtime, shop: Any) -> Callable[..., Member]:
         return account.member
 
     return paid
+
+
+@pytest.fixture
+def paid_deal(shop: Shop) -> Callable[[int], tuple[int, int]]:
+    """Deal and contact of buyer number N, a person of his own, on the paid stage."""
+
+    def make(number: int) -> tuple[int, int]:
+        person = {"name": f"Покупатель {number}", "phone": f"+7900100{number:04d}"}
+        body = {"name": "Заказ", "price_roubles": 4_990, "contact": person, "status": "Оплачен"}
+        made = shop.crm("POST", "/sim/deals", body)
+        return made["deal_id"], made["contact_id"]
+
+    return make
 
 
 @pytest.fixture

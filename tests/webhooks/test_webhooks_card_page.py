@@ -1,0 +1,216 @@
+"""The buyer's card page and what it links to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+import zipfile
+from collections.abc import Callable
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+from kopilka_testing import StandingClock, settle, tbank_body
+
+from flows import inbox, lookup, sweep
+from flows.runtime import Runtime
+from storage.members import Member
+
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15"
+
+Pay = Callable[..., Member]
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text that a person reads."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def links(self) -> list[str]:
+        return [attributes.get("href") or "" for tag, attributes in self.tags if tag == "a"]
+
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def test_the_page_shows_the_balance_and_shortens_the_name(client: FlaskClient, pay: Pay) -> None:
+    member = pay()
+
+    reply = client.get(f"/c/{member.card_token}")
+
+    page = Page(reply.text)
+    assert reply.status_code == 200
+    assert "300 баллов" in page.words()
+    assert "= 300 ₽ скидки" in page.words()
+    assert "Анна П." in page.words()
+    assert "Стартовый" in page.words()
+    assert "Петрова" not in reply.text
+    assert "79000000001" not in reply.text
+    assert "Ещё 499 баллов станут доступны 15 марта 2026" in page.words()
+    assert f"/c/{member.card_token}/card.pkpass" in page.links()
+    assert f"/c/{member.card_token}/google" in page.links()
+
+
+def test_the_page_says_what_it_is_to_a_screen_reader(client: FlaskClient, pay: Pay) -> None:
+    page = Page(client.get(f"/c/{pay().card_token}").text)
+
+    tags = dict(page.tags)
+    assert tags["html"]["lang"] == "ru"
+    assert tags["meta"]
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+    assert {"name": "robots", "content": "noindex"} in [attributes for _, attributes in page.tags]
+
+
+def test_an_iphone_is_offered_apple_first(client: FlaskClient, pay: Pay) -> None:
+    token = pay().card_token
+
+    pages = [Page(client.get(f"/c/{token}", headers={"User-Agent": agent}).text) for agent in (IPHONE, "Android 16")]
+
+    second = [
+        [attributes["href"] for tag, attributes in page.tags if tag == "a" and "second" in (attributes["class"] or "")]
+        for page in pages
+    ]
+    assert second == [[f"/c/{token}/google"], [f"/c/{token}/card.pkpass"]]
+
+
+def test_the_history_and_the_balance_follow_time_and_returns(
+    client: FlaskClient, pay: Pay, rt: Runtime, clock: StandingClock
+) -> None:
+    member = pay(kopecks=499_000)
+    clock.forward(days=15)
+    sweep.sweep_once(rt)
+    inbox.accept_payment(rt, "tbank", {}, _refund_of(member, rt), None)
+    settle(rt)
+
+    page = Page(client.get(f"/c/{member.card_token}").text)
+
+    assert "0 баллов" in page.words()
+    assert "−499" in page.text
+    assert "Снято после возврата" in page.text
+
+
+def test_an_unknown_link_gets_a_page_that_explains(client: FlaskClient) -> None:
+    tokens = ["unknown", "a" * 64, "a" * 5_000, "%00", "%D1%8F", "%27%20OR%201=1", "{{7*7}}"]
+
+    replies = {token: client.get(f"/c/{token}") for token in tokens}
+
+    assert {token: reply.status_code for token, reply in replies.items()} == dict.fromkeys(tokens, 404)
+    assert all("Карта не найдена" in reply.text for reply in replies.values())
+
+
+def test_an_unknown_link_has_no_pass_no_picture_and_no_google(client: FlaskClient) -> None:
+    statuses = {path: client.get(f"/c/unknown/{path}").status_code for path in ("card.pkpass", "qr.svg", "google")}
+
+    assert statuses == {"card.pkpass": 404, "qr.svg": 404, "google": 404}
+
+
+def test_a_hostile_name_is_text_and_nothing_else(client: FlaskClient, pay: Pay) -> None:
+    name = '<script>alert(1)</script> "><img src=x onerror=alert(1)> {{7*7}} ${7*7}'
+
+    reply = client.get(f"/c/{pay(buyer=name).card_token}")
+
+    page = Page(reply.text)
+    tags = [tag for tag, _ in page.tags]
+    assert reply.status_code == 200
+    assert "script" not in tags
+    assert tags.count("img") == 1
+    assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
+    assert "49" not in page.words().split()
+
+
+def test_a_name_is_shortened_to_a_first_name_and_a_letter(client: FlaskClient, pay: Pay, rt: Runtime) -> None:
+    token = pay().card_token
+    names = {
+        "Анна Петрова": "Анна П.",
+        "Анна": "Анна",
+        "  Анна   Мария  Петрова ": "Анна М.",
+        "Нур-Султан аль": "Нур-Султан а.",
+        "": "",
+    }
+
+    shown = {}
+    for name in names:
+        with rt.db.begin() as tx:
+            tx.execute(sa.text("UPDATE member SET name = :name"), {"name": name})
+        page = Page(client.get(f"/c/{token}").text)
+        shown[name] = page.words().split("Стартовый")[0].split("горы»")[-1].strip()
+
+    assert shown == names
+
+
+def test_the_pass_downloads_and_openssl_accepts_its_signature(
+    client: FlaskClient, pay: Pay, wallet_folder: Path, tmp_path: Path
+) -> None:
+    member = pay()
+
+    reply = client.get(f"/c/{member.card_token}/card.pkpass")
+
+    assert reply.status_code == 200
+    assert reply.content_type == "application/vnd.apple.pkpass"
+    with zipfile.ZipFile(BytesIO(reply.data)) as archive:
+        card = json.loads(archive.read("pass.json"))
+        archive.extractall(tmp_path)
+    assert card["serialNumber"]
+    assert card["barcodes"][0]["message"] == member.card_number
+    openssl = shutil.which("openssl")
+    assert openssl, "these tests need openssl"
+    command = [openssl, "cms", "-verify", "-binary", "-inform", "DER", "-in", str(tmp_path / "signature")]
+    command += ["-content", str(tmp_path / "manifest.json"), "-CAfile", str(wallet_folder / "ca.pem")]
+    verified = subprocess.run([*command, "-out", str(tmp_path / "out")], capture_output=True, check=False)
+    assert verified.returncode == 0, verified.stderr.decode()
+
+
+def test_google_gets_a_save_link_and_no_person_in_it(client: FlaskClient, pay: Pay) -> None:
+    reply = client.get(f"/c/{pay().card_token}/google")
+
+    assert reply.status_code == 302
+    address = urlsplit(reply.headers["Location"])
+    assert (address.scheme, address.netloc) == ("https", "pay.google.com")
+    assert address.path.startswith("/gp/v/save/ey")
+
+
+def test_the_qr_code_is_an_svg_that_refers_to_nothing(client: FlaskClient, pay: Pay) -> None:
+    reply = client.get(f"/c/{pay().card_token}/qr.svg")
+
+    assert reply.mimetype == "image/svg+xml"
+    root = ET.fromstring(reply.data)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert not any("href" in key for element in root.iter() for key in element.attrib)
+    assert b"<script" not in reply.data
+
+
+def test_the_owners_colours_come_as_a_style_sheet(client: FlaskClient) -> None:
+    reply = client.get("/c/colours.css")
+
+    assert reply.mimetype == "text/css"
+    assert reply.text == ":root{--card:#16382C;--text:#FFFFFF;--label:#BFE3D0}"
+
+
+def test_the_logo_is_a_png_for_googles_servers(client: FlaskClient) -> None:
+    reply = client.get("/c/logo.png")
+
+    assert reply.mimetype == "image/png"
+    assert reply.data.startswith(b"\x89PNG")
+    assert "max-age" in reply.headers["Cache-Control"]
+
+
+def _refund_of(member: Member, rt: Runtime) -> bytes:
+    account = lookup.by_id(rt, member.id)
+    assert account is not None
+    deal_ref = next(line.deal_ref for line in account.lines if line.deal_ref)
+    return tbank_body(deal_ref, "REFUNDED")

@@ -7,6 +7,7 @@ it: the CRM's fields from the CRM, the card from its page, the ledger from its p
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import subprocess
 import time
@@ -54,7 +55,7 @@ def play(world: World, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _play(world: World, say: Callable[[str], None]) -> dict[str, Any]:
-    anna = _new_deal(world, "Палатка и спальник", PAID_KOPECKS, "Анна Петрова", "+79000000101")
+    anna = _new_deal(world, "Палатка и спальник", PAID_KOPECKS, "Анна Петрова")
     began = time.monotonic()
     _pay(world, anna, "tbank", callbacks=CALLBACKS, hooks=HOOKS)
     say(f"Анна платит 4 990 ₽ через Т-Банк: {CALLBACKS} уведомлений банка и {HOOKS} хука amoCRM вразнобой")
@@ -90,7 +91,7 @@ def _play(world: World, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _refund_story(world: World, say: Callable[[str], None]) -> None:
-    boris = _new_deal(world, "Треккинговые палки", REFUNDED_PAYMENT_KOPECKS, "Борис Иванов", "+79000000102")
+    boris = _new_deal(world, "Треккинговые палки", REFUNDED_PAYMENT_KOPECKS, "Борис Иванов")
     _pay(world, boris, "yookassa", callbacks=2, hooks=2)
     _until(lambda: _member(world, boris, net=_expected(world, REFUNDED_PAYMENT_KOPECKS)), "баллы Бориса не начислены")
     world.call("POST", f"{world.urls['crm']}/sim/deals/{boris.deal_id}/refund", {"amount_kopecks": REFUND_KOPECKS})
@@ -99,7 +100,9 @@ def _refund_story(world: World, say: Callable[[str], None]) -> None:
     say("Борис платит 2 000 ₽ через ЮKassa, 500 ₽ возвращают: баллы за возвращённое сняты")
 
 
-def _new_deal(world: World, name: str, kopecks: int, buyer: str, phone: str) -> Deal:
+def _new_deal(world: World, name: str, kopecks: int, buyer: str) -> Deal:
+    """A deal with a buyer nobody knows yet: the story may be played many times in one folder."""
+    phone = f"+7900{secrets.randbelow(10**7):07}"
     body = {"name": name, "price_roubles": kopecks / 100, "contact": {"name": buyer, "phone": phone}}
     made = world.call("POST", f"{world.urls['crm']}/sim/deals", body)
     return Deal(made["deal_id"], made["contact_id"])

@@ -1,4 +1,4 @@
-"""Who may open the console: whoever holds its secret link. A link gives a signed cookie, the cookie expires.
+"""Who may open the console: whoever holds `Runtime.console_link()`. The link gives a signed cookie, the cookie expires.
 
 The cookie holds nothing but its end; link, cookie and form tokens are derived from SECRET_KEY, so a new key without the
 old one closes every door at once. Knows nothing of pages.
@@ -22,11 +22,6 @@ STAY = timedelta(hours=12)
 
 _PURPOSE = "console"
 _COOKIE_PURPOSE = "console cookie"
-
-
-def link(rt: Runtime) -> str:
-    """The address that lets its holder in: what `kopilka console-link` prints. A secret, as a password is."""
-    return f"{rt.settings.public_url}{PATH}?{LINK_PARAMETER}={rt.keys.secret_path(_PURPOSE)}"
 
 
 def is_link(rt: Runtime, given: str) -> bool:

@@ -97,8 +97,8 @@ def overview() -> str:
         clock=f"{now.astimezone(zone):%H:%M}",
         members=thousands(facts.members),
         boxes=[
-            ("Пришло", "от amoCRM и банков", words.counts(facts.inbox), _wait(facts.inbox_oldest_s)),
-            ("Отправка", "в amoCRM и на карты", words.counts(facts.outbox), _wait(facts.outbox_oldest_s)),
+            _box("Пришло", "от amoCRM и банков", facts.inbox, facts.inbox_oldest_s),
+            _box("Отправка", "в amoCRM и на карты", facts.outbox, facts.outbox_oldest_s),
         ],
         crm=words.crm(facts.crm_state, facts.crm_reason, closed_s=facts.crm_closed_s),
         redis_ok=readiness.redis == "ok",
@@ -194,8 +194,9 @@ def _sweep(rt: Runtime, heartbeats: Mapping[str, datetime], now: datetime) -> tu
     return "good", text
 
 
-def _wait(oldest_s: float) -> str:
-    return f"Дольше всех ждёт {words.duration(oldest_s)}" if oldest_s >= 1 else "Очередь пуста"
+def _box(title: str, hint: str, counts: Mapping[str, int], oldest_s: float) -> dict[str, Any]:
+    wait = words.waiting(counts.get("waiting", 0), oldest_s)
+    return {"title": title, "hint": hint, "counts": words.counts(counts), "wait": wait}
 
 
 def _total(facts: Facts, state: str) -> int:

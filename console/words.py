@@ -8,7 +8,7 @@ from flows.present import count_text, thousands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
 STATES = {"waiting": "ждут очереди", "working": "в работе", "parked": "ждут вас", "done": "готово"}
@@ -108,21 +108,28 @@ def crm(state: str, stored_reason: str | None, *, closed_s: float) -> CrmWords:
 
 
 def duration(seconds: float) -> str:
-    """The largest unit that is not zero: «45 секунд», «3 минуты», «5 часов», «2 дня»."""
+    """The largest unit that is not zero, as it stands after «ждёт», «через» and before «назад»: «3 минуты»."""
     units = (
         (86_400, ("день", "дня", "дней")),
         (3_600, ("час", "часа", "часов")),
-        (60, ("минута", "минуты", "минут")),
+        (60, ("минуту", "минуты", "минут")),
     )
     for size, forms in units:
         if seconds >= size:
             return count_text(int(seconds // size), forms)
-    return count_text(max(int(seconds), 0), ("секунда", "секунды", "секунд"))
+    return count_text(max(int(seconds), 1), ("секунду", "секунды", "секунд"))
 
 
 def ago(then: datetime, now: datetime) -> str:
-    gap: timedelta = now - then
-    return "только что" if gap.total_seconds() < 2 else f"{_accusative(duration(gap.total_seconds()))} назад"
+    gap_s = (now - then).total_seconds()
+    return "только что" if gap_s < 2 else f"{duration(gap_s)} назад"
+
+
+def waiting(count: int, oldest_s: float) -> str:
+    """How the queue stands. Rows may wait for a planned later try: then nothing is late."""
+    if not count:
+        return "Очередь пуста"
+    return f"Дольше всех ждёт {duration(oldest_s)}" if oldest_s > 0 else "Ждут назначенного времени"
 
 
 def moment(at: datetime, zone: ZoneInfo) -> str:
@@ -144,8 +151,3 @@ def _payment(external_id: str) -> str:
         return f"платёж {head}"
     word = "возврат" if head.startswith("refund") else "платёж"
     return f"{word} {rest.partition(':')[0]}"
-
-
-def _accusative(text: str) -> str:
-    """«1 минута» is «1 минуту назад»; the other forms do not change."""
-    return f"{text[:-1]}у" if text.endswith(("минута", "секунда")) else text

@@ -7,21 +7,24 @@ and once more after the time in which the lost write could still land.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connector.amocrm.contacts import ContactChange, contact_diff
 from connector.amocrm.customers import CustomerChange, CustomerDraft
 from connector.amocrm.fields import FieldSpec
 from connector.errors import ConnectorError, WrongMode
-from flows.settle import SetupIncomplete
+from flows.settle import UNSURE_FOR, SetupIncomplete, written_once
 from loyalty import segments
 from storage import crm as crm_storage
 from storage import members, outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    import sqlalchemy as sa
 
     from connector.amocrm.client import AmoCrm
     from connector.amocrm.contacts import Contact, FieldValue
@@ -31,8 +34,11 @@ if TYPE_CHECKING:
 
 RFM_PLACEHOLDER = "ещё не рассчитан"
 CARD_NOT_INSTALLED = "не установлена"
-UNSURE_FOR = timedelta(seconds=90)
-"""A write that timed out is taken to land within this time, or never."""
+NO_SEGMENT = "-"
+"""In place of a segment's code: the customer was told to be in none."""
+
+CREATING = "creating"
+"""In place of a segment's code: a customer was or is being created and may exist without our knowing its id."""
 
 FIELD_TYPES = {
     "balance": ("numeric", "KOPILKA_BALANCE"),
@@ -46,11 +52,16 @@ FIELD_TYPES = {
 
 @dataclass(frozen=True)
 class Desk:
-    """One batch on its way: members, what the CRM was told before, what it says now where that was read."""
+    """One batch on its way: members, what the CRM was told before, what it says now where that was read.
+
+    `began_at`: nothing here was read earlier. `hold` is called before a write that must not happen twice.
+    """
 
     members: Mapping[int, Member]
     states: dict[int, CrmState]
     contacts: Mapping[int, Contact]
+    began_at: datetime
+    hold: Callable[[], None]
 
 
 def wanted_fields(rt: Runtime, member: Member) -> dict[str, FieldValue]:
@@ -65,11 +76,11 @@ def wanted_fields(rt: Runtime, member: Member) -> dict[str, FieldValue]:
     }
 
 
-def refresh(rt: Runtime, member_ids: Sequence[int]) -> dict[int, str]:
-    """Brings contacts and customers of these members up to date. Raises ConnectorError, SetupIncomplete."""
+def refresh(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) -> dict[int, str]:
+    """Brings contacts and customers of these members up to date. Raises ConnectorError, SetupIncomplete, ClaimLost."""
     if rt.crm is None:
         raise SetupIncomplete("amoCRM не подключена")
-    desk = _lay_out(rt, rt.crm, member_ids)
+    desk = _lay_out(rt, rt.crm, member_ids, hold)
     present = [
         member
         for member in desk.members.values()
@@ -81,9 +92,19 @@ def refresh(rt: Runtime, member_ids: Sequence[int]) -> dict[int, str]:
             _push_customers(rt, rt.crm, desk, present)
         except WrongMode as failure:
             raise SetupIncomplete("Включите в amoCRM «Покупателей» в режиме сегментов") from failure
-    _look_again_later(rt, desk)
+    _be_sure_again(rt, desk)
     ids = {member.id for member in present}
     return {one: "поля и покупатель обновлены" if one in ids else "контакта в CRM нет" for one in member_ids}
+
+
+def look_again_later(tx: sa.Connection, member_ids: Sequence[int], *, lost: Sequence[int], now: datetime) -> None:
+    """Members with a write that may still land are looked at once more when it cannot any longer, those whose claim
+    was `lost` on the way at once: two of us may have written."""
+    states = crm_storage.states(tx, lost).values()
+    crm_storage.save(tx, [replace(state, pushed_fields=None, pushed_segment=None) for state in states])
+    for state in crm_storage.states(tx, member_ids).values():
+        if state.unsure_until is not None:
+            outbox.add(tx, "crm", [state.member_id], now=now, due_at=max(state.unsure_until, now))
 
 
 def field_ids(rt: Runtime, crm: AmoCrm) -> dict[str, int]:
@@ -101,12 +122,13 @@ def field_ids(rt: Runtime, crm: AmoCrm) -> dict[str, int]:
     return found
 
 
-def _lay_out(rt: Runtime, crm: AmoCrm, member_ids: Sequence[int]) -> Desk:
+def _lay_out(rt: Runtime, crm: AmoCrm, member_ids: Sequence[int], hold: Callable[[], None]) -> Desk:
+    began_at = rt.now()
     with rt.db.begin() as tx:
         found = members.by_ids(tx, member_ids)
         states = crm_storage.states(tx, member_ids)
     to_read = [member.contact_ref for member in found.values() if _must_read(rt, states[member.id])]
-    return Desk(found, states, crm.contacts(to_read) if to_read else {})
+    return Desk(found, states, crm.contacts(to_read) if to_read else {}, began_at, hold)
 
 
 def _must_read(rt: Runtime, state: CrmState) -> bool:
@@ -128,21 +150,27 @@ def _push_fields(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]
         if change is not None:
             changes.append(change)
     changed = {change.contact_id for change in changes}
-    try:
-        crm.update_contacts(changes)
-    except ConnectorError as failure:
-        if failure.ambiguous:
-            unsure_until = rt.now() + UNSURE_FOR
-            for member in present:
-                if member.contact_ref in changed:
-                    desk.states[member.id] = replace(
-                        desk.states[member.id], pushed_fields=None, unsure_until=unsure_until
-                    )
-            _save(rt, desk)
-        raise
+    writing = [member for member in present if member.contact_ref in changed]
+    if writing:  # remembered before the write: whoever comes after our death reads first
+        _remember(rt, desk, writing, pushed_fields=None)
+        desk.hold()
+        with _unsure_if_lost(rt, desk, writing):
+            crm.update_contacts(changes)
+        rt.failpoints.reach("crm.after_fields")
     for member in present:
         desk.states[member.id] = replace(desk.states[member.id], pushed_fields=wanted[member.id])
     _save(rt, desk)
+
+
+@contextmanager
+def _unsure_if_lost(rt: Runtime, desk: Desk, writing: Sequence[Member]) -> Iterator[None]:
+    """Around a write of absolute values: one whose fate is unknown may still land on top of a later one."""
+    try:
+        yield
+    except ConnectorError as failure:
+        if failure.ambiguous:
+            _remember(rt, desk, writing, unsure_until=rt.now() + UNSURE_FOR)
+        raise
 
 
 def _difference_from_pushed(
@@ -154,24 +182,33 @@ def _difference_from_pushed(
 
 
 def _push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
-    titled = [member for member in present if _segment_title(rt, member)]
     segment_ids = crm.ensure_segments(rt.directory, [rule.title for rule in rt.programme.segments])
-    _find_customers(crm, desk, titled)
+    _find_customers(crm, desk, present)
+    titled = [member for member in present if _segment_title(rt, member)]
     _create_customers(rt, crm, desk, titled, segment_ids)
     changes = []
-    for member in titled:
+    writing = []
+    for member in present:
         state = desk.states[member.id]
-        if state.customer_ref is not None and state.pushed_segment != member.segment_code:
-            changes.append(CustomerChange(state.customer_ref, segment_ids=(segment_ids[_segment_title(rt, member)],)))
-    crm.update_customers(changes)
-    for member in titled:
-        desk.states[member.id] = replace(desk.states[member.id], pushed_segment=member.segment_code)
+        is_told = state.pushed_segment == (member.segment_code or NO_SEGMENT) and state.unsure_until is None
+        if state.customer_ref is not None and not is_told:
+            title = _segment_title(rt, member)
+            changes.append(CustomerChange(state.customer_ref, segment_ids=(segment_ids[title],) if title else ()))
+            writing.append(member)
+    if writing:
+        _remember(rt, desk, writing, pushed_segment=None)
+        desk.hold()
+        with _unsure_if_lost(rt, desk, writing):
+            crm.update_customers(changes)
+        rt.failpoints.reach("crm.after_segments")
+    for member in writing:
+        desk.states[member.id] = replace(desk.states[member.id], pushed_segment=member.segment_code or NO_SEGMENT)
     _save(rt, desk)
 
 
-def _find_customers(crm: AmoCrm, desk: Desk, titled: Sequence[Member]) -> None:
+def _find_customers(crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
     """A customer may exist already: linked by a person, or made by an attempt that died before it was remembered."""
-    for member in titled:
+    for member in present:
         if desk.states[member.id].customer_ref is not None:
             continue
         contact = desk.contacts.get(member.contact_ref)
@@ -190,9 +227,8 @@ def _create_customers(
     newcomers = [member for member in titled if desk.states[member.id].customer_ref is None]
     if not newcomers:
         return
-    for member in newcomers:  # remembered before the write: if we die now, the next attempt searches first
-        desk.states[member.id] = replace(desk.states[member.id], pushed_segment=f"creating {member.segment_code}")
-    _save(rt, desk)
+    # Remembered before the write: if we die now, the next attempt searches first.
+    _remember(rt, desk, newcomers, pushed_segment=CREATING)
     drafts = [
         CustomerDraft(
             name=f"{member.name}, карта {member.card_number}",
@@ -201,9 +237,14 @@ def _create_customers(
         )
         for member in newcomers
     ]
-    for member, customer_ref in zip(newcomers, crm.create_customers(drafts), strict=True):
+    desk.hold()
+    with written_once():
+        created = crm.create_customers(drafts)
+    rt.failpoints.reach("crm.after_create")
+    for member, customer_ref in zip(newcomers, created, strict=True):
         desk.states[member.id] = replace(desk.states[member.id], customer_ref=customer_ref, pushed_segment=None)
     for member in newcomers:
+        desk.hold()
         crm.link_contact_to_customer(_customer(desk, member), member.contact_ref)
     _save(rt, desk)
 
@@ -215,18 +256,21 @@ def _customer(desk: Desk, member: Member) -> int:
     return customer_ref
 
 
-def _look_again_later(rt: Runtime, desk: Desk) -> None:
-    now = rt.now()
-    later = [state for state in desk.states.values() if state.unsure_until is not None and state.unsure_until > now]
+def _be_sure_again(rt: Runtime, desk: Desk) -> None:
+    """What was read after a lost write could last land is the truth again."""
     sure = [
         replace(state, unsure_until=None)
         for state in desk.states.values()
-        if state.unsure_until is not None and state.unsure_until <= now
+        if state.unsure_until is not None and state.unsure_until <= desk.began_at
     ]
     with rt.db.begin() as tx:
         crm_storage.save(tx, sure)
-        for state in later:
-            outbox.add(tx, "crm", [state.member_id], now=now, due_at=state.unsure_until)
+
+
+def _remember(rt: Runtime, desk: Desk, some: Sequence[Member], **change: Any) -> None:
+    for member in some:
+        desk.states[member.id] = replace(desk.states[member.id], **change)
+    _save(rt, desk)
 
 
 def _save(rt: Runtime, desk: Desk) -> None:

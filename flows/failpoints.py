@@ -19,6 +19,10 @@ NAMES = (
     "outbox.after_claim",
     "outbox.after_remote",
     "outbox.after_settle",
+    "crm.after_fields",
+    "crm.after_create",
+    "crm.after_segments",
+    "note.after_write",
     "tokens.after_answer",
 )
 

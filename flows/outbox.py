@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector.errors import ConnectorError
 from flows import crm, google, notes, settle
 from storage import boxes, outbox
 
@@ -19,11 +18,12 @@ if TYPE_CHECKING:
     from flows.runtime import Runtime
     from storage.outbox import Kind, OutboxRow
 
+    Handler = Callable[[Runtime, Sequence[int], Callable[[], None]], Mapping[int, str]]
+    """Target ids -> a line for each row. The third argument is called before a write that must not happen twice.
+    Raises what stopped it; nothing of it is lost, because levels can be repeated."""
+
 BATCH_ROWS = 50
 """As many entities as one request to amoCRM should carry."""
-
-Handler = "Callable[[Runtime, Sequence[int]], Mapping[int, str]]"
-"""Target ids -> a line for each row. Raises what stopped it; nothing of it is lost, because levels can be repeated."""
 
 
 def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
@@ -37,28 +37,41 @@ def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
     return worked
 
 
-def _handlers(rt: Runtime) -> dict[Kind, Callable[[Runtime, Sequence[int]], Mapping[int, str]]]:
-    handlers: dict[Kind, Callable[[Runtime, Sequence[int]], Mapping[int, str]]] = {}
+def _handlers(rt: Runtime) -> dict[Kind, Handler]:
+    handlers: dict[Kind, Handler] = {}
     if rt.crm is not None:
         handlers |= {"crm": crm.refresh, "note": notes.write}
     if rt.google is not None:
-        handlers["google"] = google.refresh
+        handlers["google"] = _refresh_google
     return handlers
 
 
-def _deliver(rt: Runtime, kind: Kind, handler: Callable[[Runtime, Sequence[int]], Mapping[int, str]]) -> int:
+def _refresh_google(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) -> Mapping[int, str]:
+    del hold  # an object sent twice is the same object
+    return google.refresh(rt, member_ids)
+
+
+def _deliver(rt: Runtime, kind: Kind, handler: Handler) -> int:
     rows = _claim(rt, kind, alone=False) or _claim(rt, kind, alone=True)
     if not rows:
         return 0
     rt.failpoints.reach("outbox.after_claim")
     claims = [row.claim for row in rows]
+    targets = [row.target_id for row in rows]
 
     def work() -> None:
-        outcomes = handler(rt, [row.target_id for row in rows])
+        outcomes = handler(rt, targets, lambda: settle.hold(rt, "outbox", claims))
         rt.failpoints.reach("outbox.after_remote")
         with rt.db.begin() as tx:
-            for row in rows:
-                boxes.finish(tx, "outbox", row.claim, now=rt.now(), outcome=outcomes[row.target_id])
+            now = rt.now()
+            lost = [
+                row.target_id
+                for row in rows
+                if not boxes.finish(tx, "outbox", row.claim, now=now, outcome=outcomes[row.target_id])
+            ]
+            outbox.add(tx, kind, lost, now=now)
+            if kind == "crm":  # after finishing, because only a finished row can be asked for at a later date
+                crm.look_again_later(tx, targets, lost=lost, now=now)
 
     settle.outbox_rows(rt, claims, work)
     rt.failpoints.reach("outbox.after_settle")
@@ -68,6 +81,3 @@ def _deliver(rt: Runtime, kind: Kind, handler: Callable[[Runtime, Sequence[int]]
 def _claim(rt: Runtime, kind: Kind, *, alone: bool) -> Sequence[OutboxRow]:
     with rt.db.begin() as tx:
         return outbox.claim(tx, kind, now=rt.now(), lease=rt.lease, limit=BATCH_ROWS, alone=alone)
-
-
-__all__ = ["BATCH_ROWS", "ConnectorError", "drain"]

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+import structlog
+
 from loyalty import accrual, activation, segments
 from loyalty.orders import OrderFacts, kept_kopecks
 from storage import ledger, members, orders, outbox
+from storage.db import refusal
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import sqlalchemy as sa
 
     from flows.runtime import Runtime
     from storage.members import Member
     from storage.orders import Order
 
 ACTIVATION_BATCH = 200
+
+_log = structlog.get_logger(__name__)
 
 
 def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at: datetime, now: datetime) -> str:
@@ -58,14 +62,15 @@ def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at:
         kept_kopecks=kept,
         paid_at=paid_at,
         revision=order.revision + bool(decision),
-        rules_version=version if decision else order.rules_version,
+        rules_version=version if decision or kept else order.rules_version,
     )
     activated = activate_due(tx, member.id, debt=member.balance.debt, now=now)
     moved = _follow_segment(tx, rt, member, kept_orders)
     if decision or activated or moved:
         _mark_out_of_date(tx, rt, member.id, now=now)
     if decision and rt.crm is not None and rt.crm_names.note_to_feed:
-        outbox.add(tx, "note", [order.id], now=now)
+        touched = {transfer.order_id for transfer in decision.transfers if transfer.order_id is not None}
+        outbox.add(tx, "note", touched | {order.id}, now=now)
     return f"операций: {len(decision.transfers) + activated}" if decision or activated else "ничего не изменилось"
 
 
@@ -91,7 +96,10 @@ def activate_members(rt: Runtime, *, now: datetime) -> int:
                 _mark_out_of_date(tx, rt, member_id, now=now)
             return posted
 
-        changed += rt.db.run(work) > 0
+        try:
+            changed += rt.db.run(work) > 0
+        except sa.exc.IntegrityError as failure:  # one damaged account must not stop all others
+            _log.error("activation_refused", member_id=member_id, error=refusal(failure))
     return changed
 
 

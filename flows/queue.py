@@ -26,6 +26,9 @@ RUNG_FOR_MS = 5_000
 JOB_TIMEOUT_S = 120
 WORKER_TTL_S = 60
 MAINTENANCE_INTERVAL_S = 15
+RECONNECT_MAX_S = 5.0
+"""RQ alone would let a worker sleep for up to a minute after Redis is back."""
+
 QUEUE_PREFIX = "kopilka-"
 
 _log = structlog.get_logger(__name__)
@@ -118,7 +121,7 @@ def work(redis_url: str, name: str, jobs: Mapping[str, Callable[[], None]]) -> N
 
     _jobs.update({box: begin(box) for box in jobs})
     try:
-        worker = Worker(
+        worker = _Worker(
             [_queue(connection, name)],
             connection=connection,
             serializer=JSONSerializer,
@@ -135,6 +138,10 @@ def redis_connection(redis_url: str, *, socket_timeout_s: float | None = SOCKET_
     return redis.Redis.from_url(
         redis_url, socket_timeout=socket_timeout_s, socket_connect_timeout=SOCKET_TIMEOUT_S, health_check_interval=15
     )
+
+
+class _Worker(Worker):
+    max_connection_wait_time = RECONNECT_MAX_S
 
 
 def _ring(connection: redis.Redis, name: str, row_id: int) -> None:

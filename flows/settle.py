@@ -6,6 +6,8 @@ Only «the database is away» goes up: then nothing can be written and the lease
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,16 +15,19 @@ import structlog
 from connector.errors import ConnectorError, FieldAmbiguous, FieldTypeMismatch, NeedsReauth, Refused
 from flows import retry
 from storage import boxes
-from storage.db import DatabaseAway
+from storage.db import DatabaseAway, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     import sqlalchemy as sa
 
     from flows.runtime import Runtime
     from storage.boxes import Box, Claim
+
+UNSURE_FOR = timedelta(seconds=90)
+"""A write whose answer was lost is taken to land within this time, or never."""
 
 _log = structlog.get_logger(__name__)
 
@@ -47,10 +52,33 @@ def outbox_rows(rt: Runtime, claims: Sequence[Claim], work: Callable[[], None]) 
     """Runs one delivery of many rows; the same net as for an inbox row."""
     try:
         work()
+    except ClaimLost:
+        _log.info("claim_lost", box="outbox", rows=len(claims))
+        with rt.db.begin() as tx:
+            boxes.release(tx, "outbox", claims)
     except DatabaseAway:
         raise
     except Exception as failure:  # noqa: BLE001 - the outermost net of the job loop
         failed_rows(rt, "outbox", claims, failure)
+
+
+def hold(rt: Runtime, box: Box, claims: Sequence[Claim]) -> None:
+    """Before a write that must not happen twice: leases the rows anew. Raises ClaimLost if others have taken one."""
+    with rt.db.begin() as tx:
+        if boxes.extend(tx, box, claims, until=rt.now() + rt.lease) < len(claims):
+            raise ClaimLost
+
+
+@contextmanager
+def written_once() -> Iterator[None]:
+    """Around a write that must not happen twice: if its fate is unknown, the next try comes when it cannot land any
+    more and a look says whether it did."""
+    try:
+        yield
+    except ConnectorError as failure:
+        if failure.ambiguous:
+            failure.retry_after_s = max(failure.retry_after_s or 0.0, UNSURE_FOR.total_seconds())
+        raise
 
 
 def inbox_row(rt: Runtime, claim: Claim, work: Callable[[], None]) -> None:
@@ -70,8 +98,10 @@ def failed_rows(rt: Runtime, box: Box, claims: Sequence[Claim], failure: Excepti
 
     Rows that were refused together are given back to be worked alone: one of them is the reason.
     """
-    text = f"{type(failure).__name__}: {failure}"
-    unexpected = not isinstance(failure, ConnectorError | NotYet | NeedsPerson | SetupIncomplete)
+    text = refusal(failure) or f"{type(failure).__name__}: {failure}"
+    unexpected = not refusal(failure) and not isinstance(
+        failure, ConnectorError | NotYet | NeedsPerson | SetupIncomplete
+    )
     _log.warning("rows_failed", box=box, rows=len(claims), error=text, exc_info=failure if unexpected else None)
     with rt.db.begin() as tx:
         if _is_final(failure) and len(claims) > 1:

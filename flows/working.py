@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from flows.runtime import Runtime
 
 RECONNECT_S = 1.0
+WORK_FOR = timedelta(seconds=60)
+"""A job ends by itself before RQ's time limit breaks it off in the middle of a row; another goes on."""
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +27,7 @@ _log = structlog.get_logger(__name__)
 def serve(rt: Runtime, name: str, *, is_stopped: Callable[[], bool]) -> None:
     """Works box `name` («inbox» or «outbox») until a signal stops the worker."""
     drains: dict[str, Callable[..., int]] = {"inbox": inbox.drain, "outbox": outbox.drain}
-    jobs = {name: _job(rt, name, drains[name])}
+    jobs = {name: job(rt, name, drains[name])}
     while not is_stopped():
         try:
             queue.work(rt.settings.redis_url, name, jobs)
@@ -35,10 +38,15 @@ def serve(rt: Runtime, name: str, *, is_stopped: Callable[[], bool]) -> None:
             return
 
 
-def _job(rt: Runtime, name: str, drain: Callable[..., int]) -> Callable[[], None]:
-    def job() -> None:
+def job(rt: Runtime, name: str, drain: Callable[..., int]) -> Callable[[], None]:
+    """What a bell begins: a drain that ends in time and rings for the next if it had to."""
+
+    def work() -> None:
         try:
-            worked = drain(rt)
+            stop_at = rt.now() + WORK_FOR
+            worked = drain(rt, stop_at=stop_at)
+            if rt.now() >= stop_at:
+                rt.bell.ring(name, 0)
             with rt.db.begin() as tx:
                 installation.beat(tx, f"worker {name}", now=rt.now())
             _log.info("drained", box=name, rows=worked)
@@ -47,4 +55,4 @@ def _job(rt: Runtime, name: str, drain: Callable[..., int]) -> Callable[[], None
         finally:
             rt.bell.flush()
 
-    return job
+    return work

@@ -85,7 +85,12 @@ def retry(tx: sa.Connection, box: Box, claim: Claim, *, due_at: datetime, outcom
             WHERE id = :id AND claims = :token AND state = 'working'
             """  # noqa: S608
         ),
-        {"id": claim.id, "token": claim.token, "due_at": due_at, "outcome": storable(outcome, chars_max=OUTCOME_CHARS_MAX)},
+        {
+            "id": claim.id,
+            "token": claim.token,
+            "due_at": due_at,
+            "outcome": storable(outcome, chars_max=OUTCOME_CHARS_MAX),
+        },
     )
 
 
@@ -98,6 +103,21 @@ def release(tx: sa.Connection, box: Box, claims: Sequence[Claim]) -> None:
         ),
         [{"id": claim.id, "token": claim.token} for claim in claims],
     )
+
+
+def extend(tx: sa.Connection, box: Box, claims: Sequence[Claim], *, until: datetime) -> int:
+    """Leases rows for longer. Returns how many are still ours; fewer than given: others have taken the rest since."""
+    result = tx.execute(
+        sa.text(
+            f"""
+            UPDATE {box} SET leased_until = :until
+            FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS integer[])) AS held (id, token)
+            WHERE {box}.id = held.id AND {box}.claims = held.token AND {box}.state = 'working'
+            """  # noqa: S608
+        ),
+        {"ids": [claim.id for claim in claims], "tokens": [claim.token for claim in claims], "until": until},
+    )
+    return result.rowcount
 
 
 def isolate(tx: sa.Connection, box: Box, claims: Sequence[Claim]) -> None:

@@ -95,6 +95,14 @@ def sqlstate(failure: BaseException) -> str | None:
     return getattr(getattr(failure, "orig", None), "sqlstate", None)
 
 
+def refusal(failure: BaseException) -> str | None:
+    """What the database refused, by code and constraint: the driver's text quotes the whole row. None: no refusal."""
+    if not isinstance(failure, DBAPIError) or sqlstate(failure) is None:
+        return None
+    constraint = getattr(getattr(failure.orig, "diag", None), "constraint_name", None)
+    return f"база отказала: {sqlstate(failure)} {constraint or ''}".rstrip()
+
+
 @contextmanager
 def _away_is_told() -> Iterator[None]:
     """Turns what means «away» into DatabaseAway. Everything else goes up as it is: a value that the driver refuses

@@ -19,9 +19,11 @@ from webhooks.shared import runtime
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
+    from flows.runtime import Runtime
+
 PKPASS = "application/vnd.apple.pkpass"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_APPLE_DEVICE = re.compile(r"iPhone|iPad|iPod")
+_APPLE_DEVICE = re.compile(r"iPhone|iPad|iPod|Macintosh")  # an iPad calls itself a Mac
 _IN_APP = re.compile(r"FBAN|FBAV|Instagram|VKAndroidApp|VKClient|WhatsApp|Telegram|MAX/", re.IGNORECASE)
 _MOVES = {
     ("accrue", "pending"): "Начислено за покупку",
@@ -57,14 +59,13 @@ def page(token: str) -> Response:
         segment=card.segment_title,
         balance=thousands(card.available_points),
         points=count_text(card.available_points, design.point_words).split("\u00a0")[-1],
-        worth=thousands(card.available_points * rt.programme.point_value_kopecks // 100),
+        worth=_worth(card.available_points * rt.programme.point_value_kopecks),
+        in_debt=card.available_points < 0,
         number=spaced_number(card.number),
         soon=_soon(shown),
         token=token,
-        has_apple=rt.signer is not None,
+        wallets=_wallets(rt, is_apple=_APPLE_DEVICE.search(agent) is not None),
         is_demo=rt.signer is not None and rt.signer.is_demo,
-        has_google=rt.google is not None,
-        is_apple=bool(_APPLE_DEVICE.search(agent)),
         is_in_app=bool(_IN_APP.search(agent)),
         history=[_history(line, zone) for line in shown.history],
     )
@@ -117,6 +118,18 @@ def _short_name(name: str) -> str:
     """«Анна Петрова» -> «Анна П.»"""
     first, _, rest = name.strip().partition(" ")
     return f"{first} {rest.strip()[0]}." if rest.strip() else first
+
+
+def _wallets(rt: Runtime, *, is_apple: bool) -> list[tuple[str, str]]:
+    """(button, path) of the wallets that are set up, this device's own first."""
+    apple = [("Добавить в Apple Wallet", "card.pkpass")] if rt.signer is not None else []
+    google = [("Добавить в Google Wallet", "google")] if rt.google is not None else []
+    return apple + google if is_apple else google + apple
+
+
+def _worth(kopecks: int) -> str | None:
+    """What the points buy, in whole roubles; nothing to say of nothing."""
+    return thousands(kopecks // 100) if kopecks >= 100 else None
 
 
 def _soon(shown: cards.CardPage) -> str | None:

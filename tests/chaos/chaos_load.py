@@ -10,7 +10,9 @@ from typing import Any
 from chaos_town import Town
 
 PAID_STAGE = "Оплачен"
-BUYERS_MAX = 14
+REGULARS = 10
+NEWCOMERS = 0.15
+"""The share of deals whose buyer comes for the first time."""
 
 
 @dataclass
@@ -38,7 +40,8 @@ class Load:
 
     def _deal(self) -> tuple[int, int]:
         kopecks = self.dice.randrange(10_000, 2_000_000)
-        buyer = self.dice.randrange(BUYERS_MAX)
+        is_new = self.dice.random() < NEWCOMERS
+        buyer = self.events["deal"] + REGULARS if is_new else self.dice.randrange(REGULARS)
         body = {
             "name": f"Заказ {sum(self.events.values())}",
             "price_roubles": kopecks / 100,

@@ -5,6 +5,7 @@ Everything is driven from one thread: a child dies with the thread that started 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -154,7 +155,5 @@ def children_of(pid: int) -> list[int]:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos_town import Town
 
-from cli.demo_world import open_world
-from cli.services import start_services
+pytest.register_assert_rewrite("chaos_checks")
+
+from chaos_town import Town  # noqa: E402
+
+from cli.demo_world import open_world  # noqa: E402
+from cli.services import start_services  # noqa: E402
 
 
 @pytest.fixture

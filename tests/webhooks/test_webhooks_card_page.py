@@ -76,16 +76,39 @@ def test_the_page_says_what_it_is_to_a_screen_reader(client: FlaskClient, pay: P
     assert {"name": "robots", "content": "noindex"} in [attributes for _, attributes in page.tags]
 
 
-def test_an_iphone_is_offered_apple_first(client: FlaskClient, pay: Pay) -> None:
+def test_the_devices_own_wallet_comes_first(client: FlaskClient, pay: Pay) -> None:
+    token = pay().card_token
+    agents = {"iPhone": IPHONE, "iPad": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)", "Android": "Android 16"}
+
+    first = {
+        name: Page(client.get(f"/c/{token}", headers={"User-Agent": agent}).text).links()[0]
+        for name, agent in agents.items()
+    }
+
+    apple, google = f"/c/{token}/card.pkpass", f"/c/{token}/google"
+    assert first == {"iPhone": apple, "iPad": apple, "Android": google}
+
+
+def test_an_in_app_browser_is_told_to_open_a_real_one(client: FlaskClient, pay: Pay) -> None:
     token = pay().card_token
 
-    pages = [Page(client.get(f"/c/{token}", headers={"User-Agent": agent}).text) for agent in (IPHONE, "Android 16")]
+    inside = Page(client.get(f"/c/{token}", headers={"User-Agent": f"{IPHONE} Instagram 300.0"}).text)
+    outside = Page(client.get(f"/c/{token}", headers={"User-Agent": IPHONE}).text)
 
-    second = [
-        [attributes["href"] for tag, attributes in page.tags if tag == "a" and "second" in (attributes["class"] or "")]
-        for page in pages
-    ]
-    assert second == [[f"/c/{token}/google"], [f"/c/{token}/card.pkpass"]]
+    assert "откройте эту страницу в Safari" in inside.words()
+    assert "откройте эту страницу в Safari" not in outside.words()
+
+
+def test_a_debt_is_told_in_words_and_is_worth_nothing(client: FlaskClient, pay: Pay, rt: Runtime) -> None:
+    member = pay()
+    with rt.db.begin() as tx:
+        tx.execute(sa.text("UPDATE member SET available = 0, debt = 200"))
+
+    page = Page(client.get(f"/c/{member.card_token}").text)
+
+    assert "−200 баллов" in page.words()
+    assert "скидки" not in page.words()
+    assert "ушли в минус после возврата" in page.words()
 
 
 def test_the_history_and_the_balance_follow_time_and_returns(

@@ -87,7 +87,6 @@ def test_smuggling_shapes_are_refused_and_store_nothing(server: StartServer, rt:
         for name, rest in shapes.items()
     }
 
-    print(statuses)
     accepted = {name for name, status in statuses.items() if status.startswith(b"2")}
     # RFC 9112, 6.3: with both headers chunked framing wins, provided the connection is closed afterwards.
     assert accepted <= {"length and chunks"}

@@ -1,0 +1,168 @@
+"""Facts of orders and payments: sums only grow, a payment stays with its order, an order with its member."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from storage_making import NOW, make_account, make_member, post, transfer
+
+from loyalty.events import PaymentFacts
+from loyalty.orders import PaymentTotals
+from storage import ledger, orders
+from storage.db import Database
+
+CAPTURED = PaymentFacts(
+    acquirer="tbank",
+    payment_ref="p1",
+    deal_ref=None,
+    captured_kopecks=0,
+    refunded_kopecks=0,
+    is_authorised_only=False,
+    status="captured",
+    occurred_at=None,
+    is_test=False,
+)
+
+
+@pytest.fixture
+def db(shared_db: Database) -> Database:
+    return shared_db
+
+
+def facts(captured: int, refunded: int = 0, *, is_total: bool = False, hours: int = 0, ref: str = "p1") -> PaymentFacts:
+    return replace(
+        CAPTURED,
+        captured_kopecks=captured,
+        refunded_kopecks=refunded,
+        refund_is_total=is_total,
+        occurred_at=NOW + timedelta(hours=hours),
+        payment_ref=ref,
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_messages_of_a_payment_merge_to_the_same_sums_in_any_order(db: Database, seed: int) -> None:
+    deal_ref = 200 + seed
+    told = [
+        facts(499_000, hours=2, ref=f"m{seed}"),
+        facts(499_000, 100_000, hours=5, ref=f"m{seed}"),
+        facts(0, 300_000, hours=6, ref=f"m{seed}"),
+        facts(499_000, hours=1, ref=f"m{seed}"),
+    ] * 2
+    random.Random(seed).shuffle(told)
+
+    with db.begin() as tx:
+        order = orders.open_order(tx, deal_ref, now=NOW)
+        for message in told:
+            orders.save_payment(tx, order.id, message, now=NOW)
+        totals, first_captured_at = orders.payment_totals(tx, order.id)
+
+    assert totals == (PaymentTotals(499_000, 300_000),)
+    assert first_captured_at == NOW + timedelta(hours=1)
+
+
+def test_a_total_refund_is_never_forgotten(db: Database) -> None:
+    with db.begin() as tx:
+        order = orders.open_order(tx, 300, now=NOW)
+        orders.save_payment(tx, order.id, facts(0, is_total=True, ref="total"), now=NOW)
+        orders.save_payment(tx, order.id, facts(499_000, ref="total"), now=NOW)
+
+        assert orders.payment_totals(tx, order.id)[0] == (PaymentTotals(499_000, 0, is_refund_total=True),)
+
+
+def test_a_payment_without_a_captured_sum_has_no_moment_of_payment(db: Database) -> None:
+    with db.begin() as tx:
+        order = orders.open_order(tx, 301, now=NOW)
+        orders.save_payment(tx, order.id, facts(0, ref="authorised"), now=NOW)
+
+        assert orders.payment_totals(tx, order.id) == ((PaymentTotals(0, 0),), None)
+
+
+def test_an_acquirer_that_tells_no_time_gives_the_moment_of_the_message(db: Database) -> None:
+    with db.begin() as tx:
+        order = orders.open_order(tx, 302, now=NOW)
+        orders.save_payment(tx, order.id, replace(facts(100, ref="timeless"), occurred_at=None), now=NOW)
+
+        assert orders.payment_totals(tx, order.id)[1] == NOW
+
+
+def test_payments_of_two_acquirers_under_one_name_are_two(db: Database) -> None:
+    with db.begin() as tx:
+        order = orders.open_order(tx, 303, now=NOW)
+        orders.save_payment(tx, order.id, facts(100, ref="same"), now=NOW)
+        orders.save_payment(tx, order.id, replace(facts(200, ref="same"), acquirer="yookassa"), now=NOW)
+
+        totals, _ = orders.payment_totals(tx, order.id)
+        assert sorted(total.captured_kopecks for total in totals) == [100, 200]
+
+
+def test_a_payment_stays_with_the_order_it_was_matched_to(db: Database) -> None:
+    with db.begin() as tx:
+        first, second = orders.open_order(tx, 304, now=NOW), orders.open_order(tx, 305, now=NOW)
+        orders.save_payment(tx, first.id, facts(100, ref="stays"), now=NOW)
+        orders.save_payment(tx, second.id, facts(100, 50, ref="stays"), now=NOW)
+
+        assert orders.of_payment(tx, "tbank", "stays") == 304
+        assert orders.of_payment(tx, "tbank", "unknown") is None
+        assert orders.payment_totals(tx, first.id)[0] == (PaymentTotals(100, 50),)
+        assert orders.payment_totals(tx, second.id)[0] == ()
+
+
+def test_an_order_is_opened_once_and_stays_with_its_first_member(db: Database) -> None:
+    with db.begin() as tx:
+        assert orders.find(tx, 306) is None
+        order = orders.open_order(tx, 306, now=NOW)
+        anna, boris = make_member(tx, 70_001), make_member(tx, 70_002)
+        orders.save_deal(tx, order.id, member_id=anna.id, price_kopecks=100, is_stage_paid=True)
+        orders.save_deal(tx, order.id, member_id=boris.id, price_kopecks=200, is_stage_paid=False)
+
+        again = orders.open_order(tx, 306, now=NOW)
+        assert (again.id, again.member_id, again.price_kopecks, again.is_stage_paid) == (order.id, anna.id, 200, False)
+        assert orders.find(tx, 306) == again == orders.by_ids(tx, [order.id])[order.id]
+
+
+def test_only_orders_the_shop_keeps_money_for_are_counted(db: Database) -> None:
+    with db.begin() as tx:
+        member = make_member(tx, 70_003)
+        kept = {307: 100, 308: 0, 309: 1}
+        ids = {}
+        for deal_ref, kopecks in kept.items():
+            order = orders.open_order(tx, deal_ref, now=NOW)
+            ids[deal_ref] = order.id
+            orders.save_deal(tx, order.id, member_id=member.id, price_kopecks=0, is_stage_paid=False)
+            orders.save_result(tx, order.id, kept_kopecks=kopecks, paid_at=NOW, revision=1, rules_version=None)
+
+        counted = [orders.kept_by_others(tx, member.id, except_order=ids[deal_ref]) for deal_ref in kept]
+    assert counted == [1, 2, 1]
+
+
+def test_a_statement_tells_the_newest_first_with_its_order_and_lot(db: Database) -> None:
+    account = make_account(db, points=100)
+    post(db, account, transfer(f"r{account.lot_key}", account.lot_key, 30, debit="pending", credit="reversed", move="reverse"))
+
+    with db.begin() as tx:
+        lines = ledger.statement(tx, account.member.id, limit=9)
+        assert [(line.move, line.points, line.lot_source) for line in lines] == [
+            ("reverse", 30, "accrual"),
+            ("accrue", 100, "accrual"),
+        ]
+        assert lines[1].deal_ref == 10_000 + account.member.id
+        assert len(ledger.statement(tx, account.member.id, limit=1)) == 1
+        assert ledger.points_of_orders(tx, [account.order_id, 0]) == {account.order_id: {"accrual": 70}}
+        assert ledger.next_activation(tx, account.member.id) == (70, NOW)
+
+
+def test_the_next_activation_is_the_soonest_and_counts_all_lots_of_that_moment(db: Database) -> None:
+    account = make_account(db, points=100)
+    other = make_account(db, points=50)
+    with db.begin() as tx:
+        tx.execute(sa.text("UPDATE lot SET pending = 0 WHERE key = :key"), {"key": other.lot_key})
+        assert ledger.next_activation(tx, account.member.id) == (100, NOW)
+        assert ledger.next_activation(tx, other.member.id) is None
+        assert [lot.key for lot in ledger.due_lots(tx, account.member.id, now=NOW)] == [account.lot_key]
+        assert ledger.due_lots(tx, account.member.id, now=NOW - timedelta(seconds=1)) == ()
+        tx.rollback()

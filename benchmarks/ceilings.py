@@ -102,7 +102,7 @@ def _transactions(count: int, name: str) -> tuple[int, float]:
 
         def event(number: int) -> None:
             connection.execute(_INSERT, (name, str(number), body(number)))
-            connection.execute(_UPDATE, (number % ACCOUNTS,))
+            connection.execute(_UPDATE, ((2 * number + int(name)) % ACCOUNTS,))
             connection.commit()
 
         for number in range(WARM_UP):

@@ -1,8 +1,8 @@
 """The worker side: callbacks that lie in the inbox become points, by two real worker processes woken through Valkey.
 
-Known deals: the order and its member are there, an event is one transaction of the database. Unknown deals: the deal and
-its contact are read back from the simulated CRM, the member is enrolled. Every event is a first payment: welcome and
-base points, the dearest kind. Against INSERT + UPDATE + commit by two processes with the same driver.
+Known deals: order and member are there, an event is one transaction. Unknown deals: the deal and its contact are read
+back from the simulated CRM, the member is enrolled. Every event is a first payment: welcome and base points, the
+dearest kind. Against INSERT + UPDATE + commit by two processes with the same driver.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ TARGET_PER_S = 200.0
 FIRST_DEAL = 500_000_000
 WORKERS = ("worker inbox 1", "worker inbox 2")
 SEEDING_THREADS = 4
-WARM_UP = 60
 POLL_S = 0.02
 PATIENCE_S = 120.0
 
@@ -45,6 +44,7 @@ class Plan:
     rounds: int = 3
     known: int = 2000
     unknown: int = 500
+    warm_up: int = 60
 
 
 def measure(world: World, plan: Plan) -> list[Line]:
@@ -55,8 +55,8 @@ def measure(world: World, plan: Plan) -> list[Line]:
         tx.execute(sa.text("TRUNCATE inbox"))
     with running(*(world.product(name) for name in WORKERS)):
         _wait(lambda: _listening(world) == len(WORKERS), "the workers did not come up")
-        _known(world, WARM_UP, numbers)
-        _unknown(world, WARM_UP)
+        _known(world, plan.warm_up, numbers)
+        _unknown(world, plan.warm_up)
         for _ in range(plan.rounds):
             rates["known"].append(_known(world, plan.known, numbers))
             rates["ceiling"].append(ceilings.transactions_per_second(world.driver_url, plan.known))

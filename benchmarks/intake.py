@@ -1,7 +1,7 @@
 """Durable intake: amoCRM hooks and T-Bank callbacks through the real web process, each committed before its answer.
 
-Against a bare Flask «ok» on the same server, and a one-row INSERT and commit with the same driver; by turns, in the same
-minute. Then at a fixed rate, with latency from the instant a request was due. Every 2xx must be a row.
+Against a bare Flask «ok» on the same server, and a one-row INSERT and commit with the same driver; by turns, in the
+same minute. Then at a fixed rate, with latency from the instant a request was due. Every 2xx must be a row.
 """
 
 from __future__ import annotations

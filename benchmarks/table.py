@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """`value` is a median. `ratio` is of `against`; `target` is a sentence and `is_reached` its truth, where there is one."""
+    """`value` is a median. `ratio` is to `against`; where there is a target, `is_reached` says whether it is met."""
 
     key: str
     title: str

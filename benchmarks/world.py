@@ -18,6 +18,7 @@ from benchmarks.bodies import SUBDOMAIN, TERMINAL, TERMINAL_PASSWORD
 from cli.children import Child, run_json
 from cli.demo_wallet import make_wallet_folder
 from cli.services import Services, start_services
+from config.logs import configure_logging
 from config.settings import load_settings
 from flows import connect, migrating
 from flows.runtime import Runtime, build_runtime, prepare
@@ -57,6 +58,7 @@ class World:
 @contextmanager
 def open_world() -> Iterator[World]:
     """Servers, schema, a connected CRM. The product's processes are started by who measures them."""
+    configure_logging("error", human=False)
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="kopilka-bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)

@@ -23,6 +23,7 @@ NAMES = (
     "crm.after_create",
     "crm.after_segments",
     "note.after_write",
+    "google.after_write",
     "tokens.after_answer",
 )
 

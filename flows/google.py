@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from flows import cards
-from flows.settle import SetupIncomplete
+from flows.settle import SetupIncomplete, written_once
 from storage import crm as crm_storage
 from storage import members
 from wallet.google import loyalty_class, loyalty_object
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from flows.wallets import Google
 
 CLASS_ENTRY = "google_class"
+NOTHING_KNOWN = ""
+"""In place of a digest: a write is under way or its fate is unknown."""
 
 
 def refresh(rt: Runtime, member_ids: Sequence[int]) -> dict[int, str]:
@@ -36,7 +38,11 @@ def refresh(rt: Runtime, member_ids: Sequence[int]) -> dict[int, str]:
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         if digest == states[member_id].google_pushed:
             continue
-        google.api.upsert_object(body)
+        with rt.db.begin() as tx:  # remembered before the write: whoever comes after our death sends it again
+            crm_storage.save_google(tx, member_id, NOTHING_KNOWN)
+        with written_once():
+            google.api.upsert_object(body)
+        rt.failpoints.reach("google.after_write")
         with rt.db.begin() as tx:
             crm_storage.save_google(tx, member_id, digest)
     return dict.fromkeys(member_ids, "карта Google обновлена")

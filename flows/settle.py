@@ -71,8 +71,8 @@ def hold(rt: Runtime, box: Box, claims: Sequence[Claim]) -> None:
 
 @contextmanager
 def written_once() -> Iterator[None]:
-    """Around a write that must not happen twice: if its fate is unknown, the next try comes when it cannot land any
-    more and a look says whether it did."""
+    """Around a write that must not happen twice or land late: if its fate is unknown, the next try comes when it
+    cannot land any more."""
     try:
         yield
     except ConnectorError as failure:

@@ -20,11 +20,16 @@ from storage.db import DatabaseAway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
+
+    import sqlalchemy as sa
 
     from flows.runtime import Runtime
     from storage.boxes import Box
 
 BODIES_KEPT = timedelta(days=90)
+RETENTION = "retention"
+RETENTION_EVERY = timedelta(hours=1)
 OWN_WORK_FOR = timedelta(seconds=20)
 """How long one round works by itself while Redis is away."""
 
@@ -48,23 +53,23 @@ def sweep_once(rt: Runtime) -> Round:
     """One round. Raises DatabaseAway."""
     now = rt.now()
     reclaimed = 0
-    due: dict[Box, int] = {}
     for box in BOXES:
         with rt.db.begin() as tx:
             reclaimed += boxes.reclaim_expired(tx, box, now=now)
     activated = points.activate_members(rt, now=now)
     with rt.db.begin() as tx:
-        inbox_storage.forget_bodies(tx, before=now - BODIES_KEPT)
+        _forget_old_bodies(tx, now)
         installation.beat(tx, "sweep", now=now)
-        due = {box: boxes.due(tx, box, now=now) for box in BOXES}
     rung = worked = 0
-    for box, count in due.items():
-        if not count:
+    for box in BOXES:  # inbox first: what it leaves in the outbox goes the same way
+        with rt.db.begin() as tx:
+            due = boxes.due(tx, box, now=rt.now())
+        if not due:
             continue
         if queue.ring_now(rt.settings.redis_url, box, 0):
             rung += 1
         else:
-            _log.warning("redis_away_working_here", box=box, due=count)
+            _log.warning("redis_away_working_here", box=box, due=due)
             worked += DRAINS[box](rt, stop_at=rt.now() + OWN_WORK_FOR)
     return Round(reclaimed, activated, rung, worked)
 
@@ -83,3 +88,12 @@ def sweep_forever(rt: Runtime, *, is_stopped: Callable[[], bool]) -> None:
         deadline = time.monotonic() + rt.settings.sweep_interval_s
         while time.monotonic() < deadline and not is_stopped():
             time.sleep(min(0.2, rt.settings.sweep_interval_s))
+
+
+def _forget_old_bodies(tx: sa.Connection, now: datetime) -> None:
+    """Once an hour: raw bodies are kept no longer than design section 4 allows."""
+    last = installation.heartbeats(tx).get(RETENTION)
+    if last is not None and now - last < RETENTION_EVERY:
+        return
+    inbox_storage.forget_bodies(tx, before=now - BODIES_KEPT)
+    installation.beat(tx, RETENTION, now=now)

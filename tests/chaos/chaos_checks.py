@@ -175,7 +175,8 @@ def google_shows_what_the_book_says(town: Town, truth: Truth) -> None:
         shown = [one for one in objects if one["id"].endswith(member.card_serial)]
         assert len(shown) == 1 or (not shown and not truth.points(member.contact_ref)), f"member {member.id}: {shown}"
         for one in shown:
-            assert one["loyaltyPoints"]["balance"]["int"] == member.available - member.debt, f"member {member.id}"
+            told = [one[name]["balance"]["int"] for name in ("loyaltyPoints", "secondaryLoyaltyPoints")]
+            assert told == [member.available - member.debt, member.pending], f"member {member.id}"
 
 
 def the_pass_of(town: Town, member: Any, folder: Path) -> None:

@@ -50,21 +50,29 @@ class Town:
     def kill(self, name: str) -> None:
         """SIGKILL of one of our processes, its forked job left alive."""
         self.kills[name] += 1
-        _kill(self.child(name).pid)
+        _signal([self.child(name).pid], signal.SIGKILL)
 
     def kill_with_job(self, name: str) -> None:
         """SIGKILL of a worker and of the job it has forked."""
         self.kills[f"{name} + job"] += 1
         pid = self.child(name).pid
-        jobs = children_of(pid)
-        for one in (pid, *jobs):
-            _kill(one)
+        _signal([pid, *children_of(pid)], signal.SIGKILL)
 
     def kill_job(self, name: str) -> None:
         """SIGKILL of the forked job only; nothing happens if there is none."""
-        for pid in children_of(self.child(name).pid):
-            self.kills[f"{name}'s job"] += 1
-            _kill(pid)
+        jobs = children_of(self.child(name).pid)
+        self.kills[f"{name}'s job"] += len(jobs)
+        _signal(jobs, signal.SIGKILL)
+
+    def freeze(self, name: str, seconds: float, *, skipped_s: float) -> None:
+        """A worker and its job stand still while the others' clock runs on, then wake as if nothing had been."""
+        self.kills[f"freeze {name}"] += 1
+        pid = self.child(name).pid
+        pids = [pid, *children_of(pid)]
+        _signal(pids, signal.SIGSTOP)
+        self.skip(skipped_s)
+        self.wait(seconds)
+        _signal(pids, signal.SIGCONT)
 
     def kill_postgres(self, down_s: float) -> None:
         assert self.services.postgres is not None
@@ -154,6 +162,7 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

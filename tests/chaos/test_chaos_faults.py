@@ -97,6 +97,8 @@ def _kills(town: Town, dice: random.Random) -> list[tuple[Callable[[], None], in
         (lambda: town.kill_job("worker outbox"), 2),
         (kill_both_workers, 2),
         (lambda: town.kill("sweep"), 2),
+        (lambda: town.freeze("worker inbox", 1.5, skipped_s=45), 1),
+        (lambda: town.freeze("worker outbox", 1.5, skipped_s=45), 2),
         (lambda: town.kill_postgres(dice.choice((0.0, 0.5, 2.0))), 3),
         (lambda: town.kill_valkey(dice.choice((0.0, 0.5, 3.0))), 2),
         (town.flush_valkey, 2),
@@ -129,6 +131,7 @@ CRM_FAULTS = (
     ("429", {"error_429": 0.5}),
     ("403 html", {"forbidden_html_s": 2.0}),
     ("slow", {"slow_s": [0.1, 12.0]}),
+    ("very slow", {"slow_s": [0.05, 25.0]}),
     ("apply then drop", {"apply_then_drop": 0.5}),
     ("everything", {"error_500": 0.1, "error_429": 0.1, "apply_then_drop": 0.2, "slow_s": [0.05, 3.0]}),
 )

@@ -39,8 +39,9 @@ CASES = [
     ("crm.after_create", "tbank"),
     ("crm.after_segments", "tbank"),
     ("note.after_write", "tbank"),
+    ("google.after_write", "tbank"),
 ]
-WORK_OF = {"crm": "outbox", "note": "outbox"}
+WORK_OF = {"crm": "outbox", "note": "outbox", "google": "outbox"}
 
 CLIENT = CrmSettings()
 """The integration that the simulated CRM knows."""

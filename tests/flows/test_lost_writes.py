@@ -22,14 +22,30 @@ def paid(rt: Runtime, deal_id: int, **payment: Any) -> None:
     inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, **payment), None)
 
 
+def lose_a_write(rt: Runtime, shop: Shop, deal_id: int) -> None:
+    """The contact's fields are written, the answer is lost."""
+    assert rt.crm is not None
+    crm.field_ids(rt, rt.crm)  # else the first lost write would be the fields' own creation
+    paid(rt, deal_id)
+    inbox.drain(rt)
+    shop.faults(apply_then_drop=1.0)
+    outbox.drain(rt)
+    shop.faults(apply_then_drop=0.0)
+
+
 def outbox_row(rt: Runtime, kind: str) -> sa.Row[Any]:
     with rt.db.begin() as tx:
         return tx.execute(sa.text("SELECT * FROM outbox WHERE kind = :kind"), {"kind": kind}).one()
 
 
+def pending_at_google(shop: Shop) -> list[int]:
+    cards = shop.bank("GET", "/sim/state")["google"]["loyaltyObject"]
+    return [card["secondaryLoyaltyPoints"]["balance"]["int"] for card in cards]
+
+
 def feed(shop: Shop, deal_id: int) -> list[str]:
     """What the deal's notes say, without the programme's name and the mark."""
-    texts = [note["text"] for note in shop.state(deal_id)["notes"]]
+    texts = [note["text"].replace("\xa0", " ") for note in shop.state(deal_id)["notes"]]
     return [text.partition(". ")[2].rpartition(" [")[0] for text in texts]
 
 
@@ -37,13 +53,9 @@ def test_a_lost_write_is_looked_at_once_more_and_only_when_it_cannot_land_any_mo
     rt: Runtime, shop: Shop, clock: StandingClock
 ) -> None:
     deal_id, _ = shop.deal()
-    paid(rt, deal_id)
-    inbox.drain(rt)
-    shop.faults(apply_then_drop=1.0)
-    outbox.drain(rt)
-    shop.faults(apply_then_drop=0.0)
+    lose_a_write(rt, shop, deal_id)
     clock.forward(seconds=10)
-    outbox.drain(rt)
+    settle(rt)
     row = outbox_row(rt, "crm")
 
     assert shop.fields(deal_id)["Бонусы: ожидают"] == "499"
@@ -58,11 +70,7 @@ def test_a_lost_write_is_looked_at_once_more_and_only_when_it_cannot_land_any_mo
 
 def test_an_old_write_that_lands_after_a_newer_one_is_corrected(rt: Runtime, shop: Shop, clock: StandingClock) -> None:
     deal_id, contact_id = shop.deal()
-    paid(rt, deal_id)
-    inbox.drain(rt)
-    shop.faults(apply_then_drop=1.0)
-    outbox.drain(rt)
-    shop.faults(apply_then_drop=0.0)
+    lose_a_write(rt, shop, deal_id)
     clock.forward(seconds=10)
     settle(rt)
     assert rt.crm is not None
@@ -95,6 +103,28 @@ def test_fields_written_by_a_process_that_died_are_corrected_even_if_the_points_
     assert died == failpoints.EXIT_CODE
     assert told_by_the_dead == "998"
     assert shop.fields(first)["Бонусы: ожидают"] == "499"
+
+
+def test_a_google_card_written_by_a_process_that_died_is_corrected_even_if_the_points_went_back(
+    rt: Runtime, shop: Shop, clock: StandingClock, run: Run
+) -> None:
+    first, _ = shop.deal()
+    second, _ = shop.deal()
+    paid(rt, first)
+    settle(rt)
+    paid(rt, second, payment_id=2)
+    inbox.drain(rt)
+
+    died = run("outbox", failpoint="google.after_write")
+    told_by_the_dead = pending_at_google(shop)
+    paid(rt, second, status="REFUNDED", payment_id=2)
+    clock.forward(seconds=rt.settings.lease_s + 1)
+    sweep.sweep_once(rt)
+    settle(rt)
+
+    assert died == failpoints.EXIT_CODE
+    assert told_by_the_dead == [998]
+    assert pending_at_google(shop) == [499]
 
 
 def test_a_segment_written_by_a_process_that_died_is_corrected_even_if_the_buyer_fell_back(
@@ -176,6 +206,7 @@ def test_welcome_points_taken_back_with_another_order_are_told_in_the_deal_that_
     paid(rt, first)
     settle(rt)
     paid(rt, second, payment_id=2)
+    settle(rt)
     paid(rt, first, status="REFUNDED")
     settle(rt)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
@@ -11,8 +12,10 @@ from conftest import DEAD_DATABASE
 from flask.testing import FlaskClient
 from kopilka_testing import CRM_TOKEN, SECRET_KEY, SHOP_SECRET, TERMINAL_PASSWORD, hook_body, tbank_body
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from flows.runtime import Runtime
+from storage import schema
 from storage.members import Member
 from webhooks.app import create_app
 
@@ -40,10 +43,12 @@ def test_the_server_is_ready_while_only_redis_is_away(client: FlaskClient) -> No
 
 
 def test_the_server_is_not_ready_with_a_schema_of_another_version(client: FlaskClient, rt: Runtime) -> None:
-    with rt.db.begin() as tx:
-        tx.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
-
-    reply = client.get("/readyz")
+    with _changed(
+        rt,
+        "UPDATE alembic_version SET version_num = '0000'",
+        f"UPDATE alembic_version SET version_num = '{schema.expected()}'",
+    ):
+        reply = client.get("/readyz")
 
     assert reply.status_code == 503
     assert reply.json is not None
@@ -174,10 +179,26 @@ def test_a_site_without_https_does_not_promise_it(another_runtime: Callable[...,
     assert "Strict-Transport-Security" not in reply.headers
 
 
-def test_an_unexpected_failure_shows_nothing_of_itself(client: FlaskClient, hook_path: str, rt: Runtime) -> None:
-    with rt.db.begin() as tx:
-        tx.execute(sa.text("DROP TABLE inbox CASCADE"))
-
-    reply = client.post(hook_path, data=hook_body(1))
+def test_an_unexpected_failure_shows_nothing_of_itself_and_is_logged(
+    client: FlaskClient, hook_path: str, rt: Runtime
+) -> None:
+    with (
+        capture_logs() as logs,
+        _changed(rt, "ALTER TABLE inbox RENAME TO hidden", "ALTER TABLE hidden RENAME TO inbox"),
+    ):
+        reply = client.post(hook_path, data=hook_body(1))
 
     assert (reply.status_code, reply.text) == (500, "internal error")
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["unexpected"]
+
+
+@contextmanager
+def _changed(rt: Runtime, change: str, undo: str) -> Iterator[None]:
+    """The schema spoilt for a while."""
+    with rt.db.begin() as tx:
+        tx.execute(sa.text(change))
+    try:
+        yield
+    finally:
+        with rt.db.begin() as tx:
+            tx.execute(sa.text(undo))

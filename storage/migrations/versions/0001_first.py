@@ -47,6 +47,7 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_due ON inbox (due_at) WHERE state = 'waiting';
 CREATE INDEX inbox_leases ON inbox (leased_until) WHERE state = 'working';
 CREATE INDEX inbox_parked ON inbox (id) WHERE state = 'parked';
+CREATE INDEX inbox_age ON inbox USING brin (received_at);
 
 CREATE TABLE outbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

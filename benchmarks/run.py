@@ -1,0 +1,118 @@
+"""`make bench`: everything is measured against a ceiling and a peer in the same run; prints medians, ratios, targets.
+
+A missed target is printed and is no failure: a speed is not a test. A lie is one: what was acknowledged and not stored,
+or done without points, ends with exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from benchmarks import drain, intake, passes
+from benchmarks.table import Line, render
+from benchmarks.world import open_world
+
+PARTS = ("intake", "drain", "passes")
+EXIT_ERRORS = 2
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    intake: intake.Plan
+    drain: drain.Plan
+    passes_rounds: int
+    passes_seconds: float
+
+
+SIZES = {
+    "full": Size(intake.Plan(), drain.Plan(), passes.DEFAULT_ROUNDS, passes.DEFAULT_SECONDS),
+    "quick": Size(
+        intake.Plan(rounds=2, seconds=1.0, open_seconds=3.0), drain.Plan(rounds=2, known=500, unknown=150), 3, 0.2
+    ),
+    "tiny": Size(
+        intake.Plan(rounds=1, seconds=0.2, open_seconds=0.2, connections=4),
+        drain.Plan(rounds=1, known=10, unknown=5, warm_up=2),
+        1,
+        0.02,
+    ),
+}
+"""Tiny is for the test of the benchmarks: it runs every line and its numbers mean nothing."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="full", help="how much is measured (%(default)s)")
+    parser.add_argument(
+        "--quick", action="store_const", dest="size", const="quick", help="--size quick: under a minute"
+    )
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part only; may be repeated")
+    parser.add_argument("--json", action="store_true", help="the same as one JSON object on the last line")
+    options = parser.parse_args(argv)
+    began = time.monotonic()
+    try:
+        lines = measure(SIZES[options.size], options.only or PARTS)
+    except (intake.NotStored, drain.NotWorked) as failure:
+        print(f"WRONG: {failure}", file=sys.stderr)
+        return EXIT_ERRORS
+    print(render(lines))
+    print(f"{os.cpu_count()} cores shared by client, server and database; {time.monotonic() - began:.0f} s. ", end="")
+    print("Only ratios may be compared between runs and machines.")
+    if options.json:
+        print(json.dumps({line.key: asdict(line) for line in lines}, ensure_ascii=False))
+    return 0
+
+
+def measure(size: Size, parts: Sequence[str]) -> list[Line]:
+    """Raises NotStored, NotWorked."""
+    lines: list[Line] = []
+    if "intake" in parts or "drain" in parts:
+        with open_world() as world:
+            if "intake" in parts:
+                _say("intake")
+                lines += intake.measure(world, size.intake)
+            if "drain" in parts:
+                _say("drain")
+                lines += drain.measure(world, size.drain)
+    if "passes" in parts:
+        _say("passes")
+        lines += _passes(size)
+    return lines
+
+
+def _passes(size: Size) -> list[Line]:
+    found = passes.measure(rounds=size.passes_rounds, seconds=size.passes_seconds)
+    return [
+        _pass_line("passes.of_rsa", "signed pass", found.ours, found.of_rsa, "bare RSA-2048", passes.TARGET_OF_RSA),
+        _pass_line("passes.of_peer", "  the same", found.ours, found.of_peer, "py-pkpass", passes.TARGET_OF_PEER),
+        Line(key="passes.rsa", title="bare RSA-2048 signature", value=found.rsa, unit="/s"),
+        Line(key="passes.peer", title="pass by py-pkpass", value=found.peer, unit="/s"),
+    ]
+
+
+def _pass_line(key: str, title: str, value: float, ratio: float, against: str, target: float) -> Line:
+    return Line(
+        key=key,
+        title=title,
+        value=value,
+        unit="/s",
+        ratio=ratio,
+        against=against,
+        target=f"target >= {target:g} x",
+        is_reached=ratio >= target,
+    )
+
+
+def _say(part: str) -> None:
+    print(f"measuring {part}…", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

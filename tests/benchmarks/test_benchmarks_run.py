@@ -1,0 +1,44 @@
+"""The benchmarks run and say what they promise; no speed is judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_intake_and_drain_measure_every_line_and_every_acknowledged_request_is_a_row() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.run",
+        "--size",
+        "tiny",
+        "--only",
+        "intake",
+        "--only",
+        "drain",
+        "--json",
+    ]
+
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+
+    assert run.returncode == 0, run.stderr  # 2 would mean: acknowledged and not stored, or done without points
+    table, _, last_line = run.stdout.rstrip().rpartition("\n")
+    lines = json.loads(last_line)
+    assert set(lines) == {
+        *(f"intake.{name}{part}" for name in ("hook", "callback") for part in ("", ".of_insert", ".cpu")),
+        *(f"intake.{name}.{part}" for name in ("hook", "callback") for part in ("open_p50", "open_p99", "acked")),
+        "intake.bare",
+        "intake.insert",
+        "drain.known",
+        "drain.unknown",
+        "drain.ceiling",
+    }
+    assert all(line["value"] > 0 for line in lines.values())
+    assert lines["intake.hook.acked"]["value"] == lines["intake.callback.acked"]["value"] == 100
+    for words in ("x bare Flask", "x INSERT + commit", "target >= 0.5 x", "target < 50 ms", "target >= 200/s"):
+        assert words in table

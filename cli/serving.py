@@ -45,6 +45,7 @@ def web(*, ready_line: bool) -> None:
                 connection_limit=CONNECTION_LIMIT,
                 channel_timeout=CHANNEL_TIMEOUT_S,
                 max_request_body_size=BODY_BYTES_MAX,
+                clear_untrusted_proxy_headers=settings.trusted_proxies == 0,  # else ProxyFix would find none
                 ident=None,
             )
         except OSError as failure:

@@ -105,7 +105,7 @@ def overview() -> str:
         sweep=_sweep(rt, facts.heartbeats, now),
         proof=proof,
         transfers=thousands(proof.transfers),
-        proof_at=words.moment(proof.at, zone),
+        proof_at=f"{proof.at.astimezone(zone):%H:%M:%S}",
         parked=parked,
         parked_total=_total(facts, "parked"),
         failing=failing,

@@ -46,10 +46,8 @@ def readiness(rt: Runtime) -> Readiness:
     try:
         revision = schema.current(rt.db)
         database = "ok" if revision == schema.expected() else f"схема {revision}, нужна {schema.expected()}"
-    except (DatabaseAway, OSError):
+    except DatabaseAway:
         database = "недоступна"
-    except Exception as failure:  # noqa: BLE001 - whatever the driver says, the answer is «not ready»
-        database = f"недоступна ({type(failure).__name__})"
     redis = "ok" if queue.is_reachable(rt.settings.redis_url) else "недоступен"
     return Readiness(database == "ok", database, redis)
 

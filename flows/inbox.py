@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from connector.errors import ConnectorError
+from connector.errors import BadReply, ConnectorError
 from flows import deals, payments, settle
 from storage import boxes, inbox
 
@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 
 def accept_hook(rt: Runtime, raw: bytes) -> None:
     """An amoCRM hook: unsigned, hence a hint. Returns once it is durable; raises DatabaseAway if it is not."""
-    _keep(rt, deals.HOOK_SOURCE, hashlib.blake2b(raw, digest_size=20).hexdigest(), raw, is_hint=True)
+    _keep(rt, deals.HOOK_SOURCE, _digest(raw), raw, is_hint=True)
 
 
 def accept_payment(rt: Runtime, name: str, headers: Mapping[str, str], raw: bytes, remote_ip: str | None) -> Ack:
@@ -44,7 +44,11 @@ def accept_payment(rt: Runtime, name: str, headers: Mapping[str, str], raw: byte
     """
     acquirer = rt.acquirers[name]
     acquirer.verify(headers, raw, remote_ip)
-    _keep(rt, name, acquirer.event_id(raw), raw, is_hint=acquirer.is_hint(raw))
+    try:
+        event_id, is_hint = acquirer.event_id(raw), acquirer.is_hint(raw)
+    except BadReply:  # genuine, but not as documented: kept for a person rather than lost with the sender's retries
+        event_id, is_hint = f"unreadable:{_digest(raw)}", False
+    _keep(rt, name, event_id, raw, is_hint=is_hint)
     return acquirer.ack(raw)
 
 
@@ -65,10 +69,17 @@ def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
     return worked
 
 
+def _digest(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=20).hexdigest()
+
+
 def _keep(rt: Runtime, source: str, external_id: str, raw: bytes, *, is_hint: bool) -> None:
     rt.failpoints.reach("accept.before_insert")
-    with rt.db.autocommit() as connection:
-        stored = inbox.add(connection, source=source, external_id=external_id, body=raw, is_hint=is_hint, now=rt.now())
+    now = rt.now()
+    with rt.db.driver() as connection:
+        stored = inbox.add_at_once(
+            connection, source=source, external_id=external_id, body=raw, is_hint=is_hint, now=now
+        )
     rt.failpoints.reach("accept.before_reply")
     rt.bell.ring("inbox", stored.id)
 

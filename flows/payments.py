@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from connector.acquiring.base import Fetched, Ignored, NeedsFetch, NotOurs
 from connector.acquiring.base import NeedsPerson as AcquirerNeedsPerson
+from connector.errors import BadReply
 from flows import deals, points
 from flows.settle import ClaimLost, NeedsPerson
 from storage import boxes, inbox, orders
@@ -58,7 +59,10 @@ def _understand(rt: Runtime, row: InboxRow) -> PaymentFacts | str:
     acquirer = rt.acquirers.get(row.source)
     if acquirer is None:
         raise NeedsPerson(f"Эквайринг {row.source} больше не настроен в файле правил")
-    told: Fetched | NeedsFetch = acquirer.parse(row.body)
+    try:
+        told: Fetched | NeedsFetch = acquirer.parse(row.body)
+    except BadReply as failure:
+        raise NeedsPerson(f"Уведомление подлинное, но не читается ({failure}): сверьте платёж вручную") from failure
     if isinstance(told, NeedsFetch):
         told = acquirer.fetch(told.payment_ref)
         rt.failpoints.reach("inbox.after_fetch")

@@ -5,9 +5,6 @@ from __future__ import annotations
 BPS_IN_WHOLE = 10_000
 """Basis points in 100 %."""
 
-KOPECKS_MAX = 10**12
-"""No single sum may exceed ten billion roubles: beyond it the input is a mistake or an attack."""
-
 
 def earned_points(base_kopecks: int, *, rate_bps: int, point_value_kopecks: int) -> int:
     """`floor(base * rate / 10000 / point value)`, once for the whole order (V01-V03)."""

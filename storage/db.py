@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
@@ -36,21 +37,9 @@ class Database:
     """One engine per process. `begin()` is a transaction, `autocommit()` a connection of single statements."""
 
     def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
-        self.engine = sa.create_engine(
-            url,
-            pool_size=pool_size,
-            max_overflow=4,
-            pool_timeout=CONNECT_TIMEOUT_S,
-            pool_recycle=1800,
-            hide_parameters=True,  # an error's text goes into logs and to the operator: no names, no sealed tokens
-            connect_args={
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                "application_name": "kopilka",
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
-                f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} -c timezone=UTC",
-            },
-        )
-        self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.engine = _engine(url, pool_size)
+        # A pool of its own: no connection is switched to autocommit and back for the sake of one statement.
+        self._single = _engine(url, pool_size, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
         os.register_at_fork(after_in_child=self._forget_parents_connections)
 
     @contextmanager
@@ -64,6 +53,21 @@ class Database:
         """A connection where each statement is its own durable transaction: one round trip instead of three."""
         with _away_is_told(), self._single.connect() as connection:
             yield connection
+
+    @contextmanager
+    def driver(self) -> Iterator[psycopg.Connection[Any]]:
+        """The driver's own connection, autocommit: for a statement so frequent that SQLAlchemy's part is too dear."""
+        with _away_is_told():
+            pooled = self._single.raw_connection()
+            try:
+                yield cast("psycopg.Connection[Any]", pooled.driver_connection)
+            except psycopg.Error as failure:
+                if _is_away(failure.sqlstate):
+                    self._single.dispose()  # what idles in the pool is as dead as this one
+                    pooled.invalidate(failure)
+                raise
+            finally:
+                pooled.close()
 
     @contextmanager
     def connect(self) -> Iterator[sa.Connection]:
@@ -85,14 +89,16 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._single.dispose()
 
     def _forget_parents_connections(self) -> None:
         self.engine.dispose(close=False)
+        self._single.dispose(close=False)
 
 
 def sqlstate(failure: BaseException) -> str | None:
     """PostgreSQL's five-character code of a driver error, None if it never reached the server."""
-    return getattr(getattr(failure, "orig", None), "sqlstate", None)
+    return getattr(getattr(failure, "orig", failure), "sqlstate", None)
 
 
 def refusal(failure: BaseException) -> str | None:
@@ -103,6 +109,24 @@ def refusal(failure: BaseException) -> str | None:
     return f"база отказала: {sqlstate(failure)} {constraint or ''}".rstrip()
 
 
+def _engine(url: str, pool_size: int, **options: Any) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=4,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        pool_recycle=1800,
+        hide_parameters=True,  # an error's text goes into logs and to the operator: no names, no sealed tokens
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "kopilka",
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+            f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} -c timezone=UTC",
+        },
+        **options,
+    )
+
+
 @contextmanager
 def _away_is_told() -> Iterator[None]:
     """Turns what means «away» into DatabaseAway. Everything else goes up as it is: a value that the driver refuses
@@ -111,7 +135,7 @@ def _away_is_told() -> Iterator[None]:
         yield
     except sa.exc.TimeoutError as failure:
         raise DatabaseAway("no free database connection") from failure
-    except (OperationalError, InterfaceError) as failure:
+    except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as failure:
         if _is_away(sqlstate(failure)):
             raise DatabaseAway("the database is away") from failure
         raise

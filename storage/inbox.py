@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
+    import psycopg
+
     from storage.boxes import Claim
 
 
@@ -38,39 +40,37 @@ class Stored:
     is_new: bool
 
 
-_ADD = sa.text(
-    """
+_ADD = """
     INSERT INTO inbox (source, external_id, body, body_digest, received_at, due_at)
-    VALUES (:source, :external_id, :body, :digest, :now, :now)
+    VALUES (%(source)s, %(external_id)s, %(body)s, %(digest)s, %(now)s, %(now)s)
     ON CONFLICT ON CONSTRAINT one_row_per_event DO UPDATE SET
         arrivals = inbox.arrivals + 1,
         is_conflict = inbox.is_conflict OR inbox.body_digest <> EXCLUDED.body_digest,
-        wanted = inbox.wanted + (:is_hint)::int,
-        failures = CASE WHEN :is_hint AND inbox.state = 'parked' THEN 0 ELSE inbox.failures END,
-        due_at = CASE WHEN :is_hint AND inbox.state IN ('done', 'parked') THEN EXCLUDED.due_at
-                      WHEN :is_hint AND inbox.state = 'waiting' THEN LEAST(inbox.due_at, EXCLUDED.due_at)
+        wanted = inbox.wanted + (%(is_hint)s)::int,
+        failures = CASE WHEN %(is_hint)s AND inbox.state = 'parked' THEN 0 ELSE inbox.failures END,
+        due_at = CASE WHEN %(is_hint)s AND inbox.state IN ('done', 'parked') THEN EXCLUDED.due_at
+                      WHEN %(is_hint)s AND inbox.state = 'waiting' THEN LEAST(inbox.due_at, EXCLUDED.due_at)
                       ELSE inbox.due_at END,
-        state = CASE WHEN :is_hint AND inbox.state IN ('done', 'parked') THEN 'waiting' ELSE inbox.state END
+        state = CASE WHEN %(is_hint)s AND inbox.state IN ('done', 'parked') THEN 'waiting' ELSE inbox.state END
     RETURNING id, (xmax = 0) AS is_new
     """
-)
 _CLAIM = boxes.claim_sql("inbox", "box.source, box.external_id, box.body, box.received_at")
 
 
 def add(tx: sa.Connection, *, source: str, external_id: str, body: bytes, is_hint: bool, now: datetime) -> Stored:
-    """Stores a message or counts its repetition. With an autocommit connection the answer means «durable»."""
-    row = tx.execute(
-        _ADD,
-        {
-            "source": source,
-            "external_id": external_id,
-            "body": body,
-            "digest": hashlib.blake2b(body, digest_size=16).digest(),
-            "is_hint": is_hint,
-            "now": now,
-        },
-    ).one()
+    """Stores a message or counts its repetition, as a part of the caller's transaction."""
+    parameters = _parameters(source, external_id, body, is_hint=is_hint, now=now)
+    row = tx.exec_driver_sql(_ADD, parameters).one()
     return Stored(int(row.id), bool(row.is_new))
+
+
+def add_at_once(
+    connection: psycopg.Connection[Any], *, source: str, external_id: str, body: bytes, is_hint: bool, now: datetime
+) -> Stored:
+    """The same as a transaction of its own, by the driver itself: the answer means «durable»."""
+    parameters = _parameters(source, external_id, body, is_hint=is_hint, now=now)
+    row_id, is_new = connection.execute(_ADD, parameters).fetchall()[0]
+    return Stored(row_id, is_new)
 
 
 def claim(tx: sa.Connection, *, now: datetime, lease: timedelta, limit: int, alone: bool = False) -> Sequence[InboxRow]:
@@ -97,6 +97,18 @@ def forget_bodies(tx: sa.Connection, *, before: datetime) -> int:
         "UPDATE inbox SET body = ''::bytea WHERE state = 'done' AND received_at < :before AND body <> ''::bytea"
     )
     return tx.execute(statement, {"before": before}).rowcount
+
+
+def _parameters(source: str, external_id: str, body: bytes, *, is_hint: bool, now: datetime) -> dict[str, Any]:
+    digest = hashlib.blake2b(body, digest_size=16).digest()
+    return {
+        "source": source,
+        "external_id": external_id,
+        "body": body,
+        "digest": digest,
+        "is_hint": is_hint,
+        "now": now,
+    }
 
 
 def _row(row: sa.Row[Any]) -> InboxRow:

@@ -55,7 +55,7 @@ _ENROL = sa.text(
     RETURNING {_COLUMNS}, (xmax = 0) AS is_new
     """  # noqa: S608
 )
-_LOCK = sa.text(f"SELECT {_COLUMNS} FROM member WHERE id = :id FOR UPDATE")  # noqa: S608
+_LOCK = sa.text(f"SELECT {_COLUMNS} FROM member WHERE id = :id FOR NO KEY UPDATE")  # noqa: S608
 _BY_IDS = sa.text(f"SELECT {_COLUMNS} FROM member WHERE id = ANY(:ids)")  # noqa: S608
 _BY_TOKEN = sa.text(f"SELECT {_COLUMNS} FROM member WHERE card_token = :token")  # noqa: S608
 _BY_CONTACT = sa.text(f"SELECT {_COLUMNS} FROM member WHERE contact_ref = :contact_ref")  # noqa: S608

@@ -37,14 +37,16 @@ _COLUMNS = (
     "id, deal_ref, member_id, price_kopecks, is_stage_paid, kept_kopecks, paid_at, revision, "
     "rules_version, noted_points, noting_revision"
 )
+# Locks leave the key alone: whoever posts a transfer about an order must not wait for whoever works that order, or two
+# orders of one member (or an order and the sweep) would wait for each other.
 _OPEN = sa.text(
     f"""
     INSERT INTO orders (deal_ref, created_at) VALUES (:deal_ref, :now)
-    ON CONFLICT ON CONSTRAINT one_order_per_deal DO UPDATE SET deal_ref = EXCLUDED.deal_ref
+    ON CONFLICT ON CONSTRAINT one_order_per_deal DO UPDATE SET created_at = orders.created_at
     RETURNING {_COLUMNS}
     """  # noqa: S608
 )
-_FIND = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE deal_ref = :deal_ref FOR UPDATE")  # noqa: S608
+_FIND = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE deal_ref = :deal_ref FOR NO KEY UPDATE")  # noqa: S608
 _BY_IDS = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE id = ANY(:ids)")  # noqa: S608
 _SAVE_PAYMENT = sa.text(
     """

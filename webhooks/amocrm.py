@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, request
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, abort, request
 
 from flows import inbox
-from webhooks.shared import counters, runtime
+from webhooks.shared import Taken, Taker, counters, runtime
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+    from flows.runtime import Runtime
+
+PREFIX = "/webhooks/amocrm/"
+SOURCE = "amocrm"
 
 blueprint = Blueprint("amocrm", __name__)
 
 
-@blueprint.post("/webhooks/amocrm/<key>")
-def receive(key: str) -> tuple[str, int]:
+@blueprint.post(f"{PREFIX}<key>")
+def receive(key: str) -> Response:
     rt = runtime()
-    if not rt.keys.is_secret_path("amocrm hook", key):
+    if not _is_known(rt, key):
         abort(404)
-    inbox.accept_hook(rt, request.get_data(cache=False))
-    counters().accepted.labels("amocrm").inc()
-    return "", 204
+    taken = _take(rt, key, request.environ, request.get_data(cache=False))
+    counters().accepted.labels(SOURCE).inc()
+    return Response(taken.body, taken.status, content_type=taken.content_type)
+
+
+def _is_known(rt: Runtime, key: str) -> bool:
+    return rt.keys.is_secret_path("amocrm hook", key)
+
+
+def _take(rt: Runtime, _key: str, _environ: WSGIEnvironment, raw: bytes) -> Taken:
+    inbox.accept_hook(rt, raw)
+    return Taken(SOURCE, 204, "text/html; charset=utf-8", b"")
+
+
+TAKER = Taker(PREFIX, _is_known, _take)

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Blueprint, Response, abort, request
+from werkzeug.datastructures import EnvironHeaders
 
 from flows import inbox
-from webhooks.shared import counters, runtime
+from webhooks.shared import Taken, Taker, counters, runtime
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+    from flows.runtime import Runtime
+
+PREFIX = "/webhooks/payments/"
 
 blueprint = Blueprint("payments", __name__)
 
 
-@blueprint.route("/webhooks/payments/<acquirer>", methods=["GET", "POST"])
+@blueprint.route(f"{PREFIX}<acquirer>", methods=["GET", "POST"])
 def receive(acquirer: str) -> Response:
     rt = runtime()
-    if acquirer not in rt.acquirers:
+    if not _is_known(rt, acquirer):
         abort(404)
     raw = request.get_data(cache=False) if request.method == "POST" else request.query_string
-    ack = inbox.accept_payment(rt, acquirer, dict(request.headers), raw, request.remote_addr)
+    taken = _take(rt, acquirer, request.environ, raw)
     counters().accepted.labels(acquirer).inc()
-    return Response(ack.body, ack.status, content_type=ack.content_type)
+    return Response(taken.body, taken.status, content_type=taken.content_type)
+
+
+def _is_known(rt: Runtime, acquirer: str) -> bool:
+    return acquirer in rt.acquirers
+
+
+def _take(rt: Runtime, acquirer: str, environ: WSGIEnvironment, raw: bytes) -> Taken:
+    ack = inbox.accept_payment(rt, acquirer, dict(EnvironHeaders(environ)), raw, environ.get("REMOTE_ADDR"))
+    return Taken(acquirer, ack.status, ack.content_type, ack.body)
+
+
+TAKER = Taker(PREFIX, _is_known, _take)

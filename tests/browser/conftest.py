@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from browser_testing import Person, Sold
 from kopilka_testing import until
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -26,26 +26,6 @@ ARGUMENTS = (
     "--disable-sync",
 )
 PATIENCE_MS = 15_000
-
-
-@dataclass
-class Person:
-    """A page, and everything the browser complained of."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-
-    def looks_at(self, width: int, height: int) -> None:
-        self.page.set_viewport_size({"width": width, "height": height})
-
-
-@dataclass
-class Sold:
-    """A paid deal whose points have reached the CRM."""
-
-    deal_id: int
-    contact_id: int
-    card_url: str
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +52,7 @@ def person(browser: Browser) -> Iterator[Person]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="ru-RU", accept_downloads=True)
     context.set_default_timeout(PATIENCE_MS)
     someone = Person(context.new_page())
-    watched = (someone.page,)
-    for page in watched:
-        _listen(page, someone.complaints)
+    _listen(someone.page, someone.complaints)
     context.on("page", lambda page: _listen(page, someone.complaints))
     yield someone
     context.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Person, Sold
+from browser_testing import Person, Sold
 from playwright.sync_api import Page, expect
 
 from cli.demo_world import World

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import Person
+from browser_testing import Person
 from playwright.sync_api import expect
 
 from cli.demo_world import World

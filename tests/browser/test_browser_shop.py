@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import Person, Sold
+from browser_testing import Person, Sold
 from playwright.sync_api import Locator, Page, expect
 
 from cli.demo_world import World

@@ -38,6 +38,13 @@ def database_url(kept_database: str) -> str:
 
 
 @pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    """Without wallets: the console does not show them, and reading their keys takes longer than most tests."""
+    del environment["DEMO_WALLET_DIR"]
+    return environment
+
+
+@pytest.fixture
 def app(rt: Runtime) -> Flask:
     return build_app(rt)
 

@@ -24,3 +24,15 @@ def test_a_payment_and_a_hook_become_points_fields_a_customer_and_a_note(rt: Run
     assert fields["Сегмент карты"] == "Стартовый"
     assert len(shop.state(deal_id)["notes"]) == 1
     assert health.verify_ledger(rt).is_whole
+
+
+def test_a_genuine_callback_that_cannot_be_read_is_kept_for_a_person(rt: Runtime, shop: Shop) -> None:
+    deal_id, _ = shop.deal(4_990)
+
+    ack = inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, Amount="1.5"), None)
+    settle(rt)
+
+    parked, _ = lookup.events(rt, states=["parked"], limit=10)
+    assert ack.body == b"OK"
+    assert len(parked) == 1
+    assert "не читается" in parked[0].outcome

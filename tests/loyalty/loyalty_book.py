@@ -22,9 +22,7 @@ PAID_AT = datetime(2026, 1, 10, 9, 0, tzinfo=UTC)
 RULES = Programme(
     name="Клуб",
     timezone="Europe/Moscow",
-    accrual=AccrualRules(
-        rate_bps=1_000, activate_after=Duration(14, "days"), expire_after=Duration(180, "days")
-    ),
+    accrual=AccrualRules(rate_bps=1_000, activate_after=Duration(14, "days"), expire_after=Duration(180, "days")),
     welcome=WelcomeRules(points=300, expire_after=Duration(60, "days")),
 )
 MEMBER_ID = 1
@@ -53,7 +51,9 @@ class Book:
         self.transfers: dict[str, Transfer] = {}
         self.accounts: Counter[str] = Counter()
 
-    def pay(self, order_id: int, captured: int, refunded: int = 0, *, payment: str = "p", is_total: bool = False) -> None:
+    def pay(
+        self, order_id: int, captured: int, refunded: int = 0, *, payment: str = "p", is_total: bool = False
+    ) -> None:
         """A message about a payment: totals merge with max, as the acquirers' adapters promise."""
         order = self.orders.setdefault(order_id, BookOrder())
         known = order.payments.get(payment, PaymentTotals(0, 0))

@@ -26,9 +26,14 @@ ZONES = [
     "UTC",
 ]
 zones = st.sampled_from(ZONES)
-instants = st.datetimes(datetime(2015, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))
+instants = st.builds(
+    datetime.fromtimestamp,
+    st.integers(int(datetime(2015, 1, 1, tzinfo=UTC).timestamp()), int(datetime(2035, 1, 1, tzinfo=UTC).timestamp())),
+    st.just(UTC),
+)
 calendar_delays = st.one_of(
-    st.builds(Duration, st.integers(1, 400), st.just("days")), st.builds(Duration, st.integers(1, 24), st.just("months"))
+    st.builds(Duration, st.integers(1, 400), st.just("days")),
+    st.builds(Duration, st.integers(1, 24), st.just("months")),
 )
 SECOND = timedelta(seconds=1)
 

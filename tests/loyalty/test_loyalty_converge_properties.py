@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loyalty_book import PAID_AT, RULES, Book, days
 
-from loyalty import accrual, activation, money
+from loyalty import accrual, activation
 from loyalty.accrual import OrderState, PointsMissing, WelcomeState
 from loyalty.ledger import Lot, Transfer, account_changes
 from loyalty.orders import OrderFacts, PaymentTotals, kept_kopecks
@@ -243,19 +243,6 @@ def test_a_transfer_of_nothing_cannot_be_made() -> None:
         a_transfer(points=0)
     with pytest.raises(ValueError, match="moves nothing"):
         a_transfer(credit="issued")
-
-
-@given(base=st.integers(0, 10**12), rate=st.integers(0, 10_000), value=st.integers(1, 100_000))
-def test_earned_points_are_the_greatest_whole_number_that_is_not_too_much(base: int, rate: int, value: int) -> None:
-    points = money.earned_points(base, rate_bps=rate, point_value_kopecks=value)
-
-    assert points * value * 10_000 <= base * rate < (points + 1) * value * 10_000
-
-
-@pytest.mark.parametrize(("base", "rate", "value"), [(-1, 1, 1), (1, -1, 1), (1, 1, 0)])
-def test_negative_money_rate_or_value_is_refused(base: int, rate: int, value: int) -> None:
-    with pytest.raises(ValueError, match="must not be negative"):
-        money.earned_points(base, rate_bps=rate, point_value_kopecks=value)
 
 
 def a_lot(key: str, *, pending: int = 0, available: int = 0, day: int = 0) -> Lot:

@@ -136,6 +136,31 @@ def test_instead_of_the_base_everything_returned_leaves_nothing() -> None:
     assert book.net == 0
 
 
+def test_instead_of_the_base_an_order_that_lost_the_welcome_to_another_earns_the_base() -> None:
+    book = Book(INSTEAD)
+    for order_id, refunded in ((1, 0), (1, 100_000), (2, 0)):
+        book.pay(order_id, 100_000, refunded)
+        book.converge(order_id)
+    assert [book.points_of(order_id, "welcome") for order_id in (1, 2)] == [0, 300]
+
+    book.pay(1, 50_000, payment="again")
+    book.converge(1)
+
+    assert book.points_of(1, "accrual") == 50
+
+
+def test_an_order_that_is_not_paid_brings_no_welcome_that_the_rules_promise_since() -> None:
+    book = Book(replace(RULES, welcome=None))
+    book.pay(1, 100_000)
+    book.converge(1)
+    book.rules = RULES
+
+    book.stage(2, is_paid=False, price=100_000)
+    book.converge(2)
+
+    assert book.net == 100
+
+
 def test_a_welcome_with_a_delay_waits_for_its_own_day() -> None:
     rules = replace(RULES, welcome=WelcomeRules(points=300, activate_after=Duration(300, "minutes")))
     book = Book(rules)

@@ -1,4 +1,4 @@
-"""Segments, Russian words of numbers, and the lossless JSON form of a programme."""
+"""Money to points, segments, Russian words of numbers, and the lossless JSON form of a programme."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loyalty_book import RULES
 
-from loyalty import segments, wording
+from loyalty import money, segments, wording
 from loyalty.programme import AccrualRules, Duration, PointWords, Programme, SegmentRule, WelcomeRules
 
 FORMS = ("балл", "балла", "баллов")
@@ -42,9 +42,9 @@ programmes = st.builds(
         activate_after=durations,
         expire_after=st.none() | durations,
     ),
-    segments=st.lists(st.builds(SegmentRule, st.text(max_size=9), st.text(max_size=9), st.integers(1, 9)), max_size=3).map(
-        tuple
-    ),
+    segments=st.lists(
+        st.builds(SegmentRule, st.text(max_size=9), st.text(max_size=9), st.integers(1, 9)), max_size=3
+    ).map(tuple),
 )
 
 
@@ -115,3 +115,16 @@ def test_dates_are_written_the_russian_way() -> None:
     day = date(2026, 3, 8)
 
     assert (wording.full_date(day), wording.short_date(day)) == ("8\u00a0марта\u00a02026", "08.03.2026")
+
+
+@given(base=st.integers(0, 10**12), rate=st.integers(0, 10_000), value=st.integers(1, 100_000))
+def test_earned_points_are_the_greatest_whole_number_that_is_not_too_much(base: int, rate: int, value: int) -> None:
+    points = money.earned_points(base, rate_bps=rate, point_value_kopecks=value)
+
+    assert points * value * 10_000 <= base * rate < (points + 1) * value * 10_000
+
+
+@pytest.mark.parametrize(("base", "rate", "value"), [(-1, 1, 1), (1, -1, 1), (1, 1, 0)])
+def test_negative_money_rate_or_value_is_refused(base: int, rate: int, value: int) -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        money.earned_points(base, rate_bps=rate, point_value_kopecks=value)

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from loyalty.ledger import Account, Decision, LotOpening, Move, Transfer
 from loyalty.programme import AccrualRules, Programme
-from storage import ledger, members, orders, rules
+from storage import boxes, inbox, ledger, members, orders, outbox, rules
+from storage.boxes import Box, Claim
 from storage.db import Database
 from storage.members import Member, NewCard
 
@@ -102,3 +103,38 @@ def at_once(works: Sequence[Callable[[], Result]]) -> list[Result]:
     """Runs each in a thread of its own; results in the same order, the first failure is raised."""
     with ThreadPoolExecutor(len(works)) as pool:
         return [running.result(timeout=60) for running in [pool.submit(work) for work in works]]
+
+
+def ask(db: Database, box: Box, number: int = 1) -> None:
+    """Asks for work number N, for the first or another time."""
+    with db.begin() as tx:
+        if box == "inbox":
+            inbox.add(tx, source="amocrm.deal", external_id=str(number), body=b"", is_hint=True, now=NOW)
+        else:
+            outbox.add(tx, "crm", [number], now=NOW)
+
+
+def claim(db: Database, box: Box, *, alone: bool = False, limit: int = 50, now: Any = NOW) -> Sequence[Claim]:
+    with db.begin() as tx:
+        rows: Sequence[Any] = (
+            inbox.claim(tx, now=now, lease=LEASE, limit=limit, alone=alone)
+            if box == "inbox"
+            else outbox.claim(tx, "crm", now=now, lease=LEASE, limit=limit, alone=alone)
+        )
+    return [row.claim for row in rows]
+
+
+def one_claim(db: Database, box: Box, **how: Any) -> Claim:
+    claims = claim(db, box, **how)
+    assert len(claims) == 1
+    return claims[0]
+
+
+def finish(db: Database, box: Box, done: Claim) -> bool:
+    with db.begin() as tx:
+        return boxes.finish(tx, box, done, now=NOW, outcome="готово")
+
+
+def row(db: Database, box: Box, row_id: int = 1) -> Any:
+    with db.begin() as tx:
+        return tx.execute(sa.text(f"SELECT * FROM {box} WHERE id = :id"), {"id": row_id}).one()

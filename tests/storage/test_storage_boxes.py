@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from storage_making import LEASE, NOW, at_once
+from storage_making import LEASE, NOW, ask, at_once, claim, finish, one_claim, row
 
 from storage import boxes, inbox, outbox
-from storage.boxes import Box, Claim
+from storage.boxes import Box
 from storage.db import Database
 
 BOTH: list[Box] = ["inbox", "outbox"]
@@ -23,41 +21,6 @@ pytestmark = pytest.mark.parametrize("box", BOTH)
 @pytest.fixture
 def db(shared_db: Database) -> Database:
     return shared_db
-
-
-def ask(db: Database, box: Box, number: int = 1) -> None:
-    """Asks for work number N, for the first or another time."""
-    with db.begin() as tx:
-        if box == "inbox":
-            inbox.add(tx, source="amocrm.deal", external_id=str(number), body=b"", is_hint=True, now=NOW)
-        else:
-            outbox.add(tx, "crm", [number], now=NOW)
-
-
-def claim(db: Database, box: Box, *, alone: bool = False, limit: int = 50, now: Any = NOW) -> Sequence[Claim]:
-    with db.begin() as tx:
-        rows: Sequence[Any] = (
-            inbox.claim(tx, now=now, lease=LEASE, limit=limit, alone=alone)
-            if box == "inbox"
-            else outbox.claim(tx, "crm", now=now, lease=LEASE, limit=limit, alone=alone)
-        )
-    return [row.claim for row in rows]
-
-
-def one_claim(db: Database, box: Box, **how: Any) -> Claim:
-    claims = claim(db, box, **how)
-    assert len(claims) == 1
-    return claims[0]
-
-
-def finish(db: Database, box: Box, done: Claim) -> bool:
-    with db.begin() as tx:
-        return boxes.finish(tx, box, done, now=NOW, outcome="готово")
-
-
-def row(db: Database, box: Box, row_id: int = 1) -> Any:
-    with db.begin() as tx:
-        return tx.execute(sa.text(f"SELECT * FROM {box} WHERE id = :id"), {"id": row_id}).one()
 
 
 def test_work_is_claimed_done_and_asked_for_no_more(db: Database, box: Box) -> None:
@@ -92,35 +55,6 @@ def test_a_row_locked_by_another_transaction_is_passed_over_not_waited_for(db: D
     with db.begin() as other:
         other.execute(sa.text(f"SELECT id FROM {box} WHERE id = 1 FOR UPDATE"))
         assert [one.id for one in claim(db, box)] == [2]
-
-
-def test_a_worker_that_lost_its_claim_cannot_finish_retry_park_or_release_the_row(db: Database, box: Box) -> None:
-    ask(db, box)
-    lost = one_claim(db, box)
-    with db.begin() as tx:
-        assert boxes.reclaim_expired(tx, box, now=NOW + LEASE) == 1
-    held = one_claim(db, box, now=NOW + LEASE, alone=True)
-    before = row(db, box)
-
-    assert not finish(db, box, lost)
-    with db.begin() as tx:
-        boxes.retry(tx, box, lost, due_at=NOW, outcome="нет")
-        boxes.park(tx, box, lost, now=NOW, outcome="нет")
-        boxes.release(tx, box, [lost])
-        boxes.isolate(tx, box, [lost])
-
-    assert row(db, box) == before
-    assert finish(db, box, held)
-
-
-def test_a_claim_taken_back_is_lost_even_if_nobody_has_it_yet(db: Database, box: Box) -> None:
-    ask(db, box)
-    lost = one_claim(db, box)
-    with db.begin() as tx:
-        boxes.reclaim_expired(tx, box, now=NOW + LEASE)
-
-    assert not finish(db, box, lost)
-    assert row(db, box).state == "waiting"
 
 
 def test_a_row_finished_once_is_not_finished_again(db: Database, box: Box) -> None:
@@ -197,75 +131,6 @@ def test_replay_wakes_finished_rows_and_no_others(db: Database, box: Box) -> Non
     finish(db, box, held)
     assert replay(1)
     assert not replay(99)
-
-
-def test_a_lease_is_respected_to_its_last_second(db: Database, box: Box) -> None:
-    ask(db, box)
-    one_claim(db, box)
-
-    with db.begin() as tx:
-        assert boxes.reclaim_expired(tx, box, now=NOW + LEASE - SECOND) == 0
-        assert boxes.reclaim_expired(tx, box, now=NOW + LEASE) == 1
-        assert boxes.reclaim_expired(tx, box, now=NOW + LEASE) == 0
-
-
-def test_a_row_that_crashed_a_worker_is_from_then_on_claimed_alone(db: Database, box: Box) -> None:
-    for number in (1, 2, 3):
-        ask(db, box, number)
-    assert len(claim(db, box, limit=2)) == 2
-    with db.begin() as tx:
-        boxes.reclaim_expired(tx, box, now=NOW + LEASE)
-
-    later = NOW + LEASE
-    assert [one.id for one in claim(db, box, now=later)] == [3]
-    assert [one.id for one in claim(db, box, now=later, alone=True)] == [1]
-    assert [one.id for one in claim(db, box, now=later, alone=True)] == [2]
-    assert claim(db, box, now=later, alone=True) == []
-
-
-def test_a_row_that_crashes_every_worker_is_parked_with_a_reason_and_its_neighbour_is_not(
-    db: Database, box: Box
-) -> None:
-    ask(db, box, 1)
-    ask(db, box, 2)
-    now = NOW
-    claim(db, box, now=now)
-    for crash in range(1, boxes.CRASHES_MAX + 1):
-        now += LEASE
-        with db.begin() as tx:
-            boxes.reclaim_expired(tx, box, now=now)
-        assert row(db, box, 1).crashes == crash
-        if crash < boxes.CRASHES_MAX:
-            assert one_claim(db, box, now=now, alone=True).id == 1
-        if crash == 1:
-            assert finish(db, box, one_claim(db, box, now=now, alone=True))
-
-    assert row(db, box, 1).state == "parked"
-    assert f"{boxes.CRASHES_MAX} раз" in row(db, box, 1).outcome
-    assert claim(db, box, now=now, alone=True) == []
-    assert (row(db, box, 2).state, row(db, box, 2).crashes) == ("done", 0)
-
-
-def test_rows_refused_together_are_given_back_to_be_worked_alone(db: Database, box: Box) -> None:
-    for number in (1, 2):
-        ask(db, box, number)
-    claims = claim(db, box)
-
-    with db.begin() as tx:
-        boxes.isolate(tx, box, claims)
-
-    assert claim(db, box) == []
-    assert [one_claim(db, box, alone=True).id for _ in claims] == [1, 2]
-    assert [row(db, box, number).crashes for number in (1, 2)] == [1, 1]
-
-
-def test_untouched_rows_are_given_back_without_a_mark(db: Database, box: Box) -> None:
-    for number in (1, 2):
-        ask(db, box, number)
-    with db.begin() as tx:
-        boxes.release(tx, box, claim(db, box))
-
-    assert [(one.id, one.failures) for one in claim(db, box)] == [(1, 0), (2, 0)]
 
 
 def test_rows_are_worked_oldest_first(db: Database, box: Box) -> None:

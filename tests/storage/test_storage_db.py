@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Iterator
+from contextlib import ExitStack
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
@@ -13,16 +14,24 @@ from storage_making import NOW, at_once
 
 from storage import db as database_module
 from storage import inbox, installation
-from storage.db import DEADLOCK_RETRIES, Database, DatabaseAway, sqlstate
+from storage.db import DEADLOCK_RETRIES, Database, DatabaseAway, refusal, sqlstate
 
 POISON = "a\x00b"
 """PostgreSQL has no such text: the driver refuses it before it reaches the server."""
 
+ways = pytest.mark.parametrize("way", ["run", "begin", "autocommit", "connect", "driver"])
+
 
 @pytest.fixture
-def pair(db: Database) -> Iterator[Database]:
+def db(shared_db: Database) -> Database:
+    return shared_db
+
+
+@pytest.fixture
+def pair(db: Database) -> Database:
     """A table of two rows to lock in opposite orders."""
     with db.begin() as tx:
+        tx.execute(sa.text("DROP TABLE IF EXISTS pair"))
         tx.execute(sa.text("CREATE TABLE pair (id int PRIMARY KEY, touched int NOT NULL DEFAULT 0)"))
         tx.execute(sa.text("INSERT INTO pair (id) VALUES (1), (2)"))
     return db
@@ -96,7 +105,7 @@ def test_what_a_failed_attempt_wrote_is_not_kept_by_its_retry(pair: Database) ->
         assert tx.execute(sa.text("SELECT touched FROM pair")).scalars().all() == [1, 1]
 
 
-def test_a_lock_that_is_held_for_long_is_waited_for_again(pair: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_held_for_long_is_waited_for_again(pair: Database) -> None:
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -132,16 +141,36 @@ def test_a_refused_row_goes_up_once_and_as_it_is(pair: Database) -> None:
     assert failure.value.__cause__ is not failure.value, "an exception that is its own cause sends log readers round"
 
 
-@pytest.mark.parametrize("way", ["run", "begin", "autocommit"])
+@ways
 def test_text_that_cannot_be_stored_is_not_taken_for_an_absent_database(db: Database, way: str) -> None:
-    statement = sa.text("SELECT CAST(:text AS text)")
+    with pytest.raises((DataError, psycopg.DataError)):
+        execute(db, way, "SELECT CAST(%(text)s AS text)", text=POISON)
 
-    with pytest.raises(DataError):
-        if way == "run":
-            db.run(lambda tx: tx.execute(statement, {"text": POISON}))
-        else:
-            with getattr(db, way)() as tx:
-                tx.execute(statement, {"text": POISON})
+
+def test_the_text_of_a_failure_shows_no_values(db: Database) -> None:
+    with pytest.raises(DataError) as failure:
+        db.run(lambda tx: tx.execute(sa.text("SELECT CAST(:text AS integer)"), {"text": POISON}))
+
+    assert "CAST" in str(failure.value)
+    assert POISON not in str(failure.value)
+    assert repr(POISON) not in str(failure.value)
+
+
+def test_a_refusal_is_told_by_code_and_constraint_without_the_row(pair: Database) -> None:
+    def spoil(tx: sa.Connection) -> None:
+        tx.execute(sa.text("ALTER TABLE pair ADD CONSTRAINT no_nines CHECK (touched <> 999)"))
+        tx.execute(sa.text("UPDATE pair SET touched = 999"))
+
+    with pytest.raises(IntegrityError) as failure:
+        pair.run(spoil)
+
+    told = refusal(failure.value)
+    assert "999)" in str(failure.value), "the driver's own text quotes the row"
+    assert told is not None
+    assert "23514" in told
+    assert "no_nines" in told
+    assert "999" not in told
+    assert refusal(LookupError("no database")) is None
 
 
 def test_a_mistake_in_a_statement_goes_up_as_it_is(db: Database) -> None:
@@ -152,50 +181,43 @@ def test_a_mistake_in_a_statement_goes_up_as_it_is(db: Database) -> None:
 
 
 def test_an_error_of_the_caller_rolls_back_and_goes_up(db: Database) -> None:
-    with pytest.raises(LookupError), db.begin() as tx:
+    def work(tx: sa.Connection) -> None:
         installation.beat(tx, "worker", now=NOW)
         raise LookupError
+
+    with pytest.raises(LookupError):
+        db.run(work)
 
     with db.begin() as tx:
         assert installation.heartbeats(tx) == {}
 
 
-@pytest.mark.parametrize("way", ["run", "begin", "autocommit"])
+@ways
 def test_a_server_that_cannot_be_reached_is_away(way: str) -> None:
     nowhere = Database("postgresql+psycopg://kopilka:x@127.0.0.1:1/kopilka", pool_size=1)
 
     with pytest.raises(DatabaseAway):
-        if way == "run":
-            nowhere.run(lambda tx: tx.execute(sa.text("SELECT 1")))
-        else:
-            with getattr(nowhere, way)() as tx:
-                tx.execute(sa.text("SELECT 1"))
+        execute(nowhere, way, "SELECT 1")
 
 
-@pytest.mark.parametrize("way", ["run", "begin", "autocommit"])
+@ways
 def test_a_connection_that_was_cut_is_away_and_the_next_one_works(db: Database, way: str) -> None:
-    cut = sa.text("SELECT pg_terminate_backend(pg_backend_pid())")
-
     with pytest.raises(DatabaseAway) as failure:
-        if way == "run":
-            db.run(lambda tx: tx.execute(cut))
-        else:
-            with getattr(db, way)() as tx:
-                tx.execute(cut)
+        execute(db, way, "SELECT pg_terminate_backend(pg_backend_pid())")
 
     assert failure.value.__cause__ is not None
-    with db.begin() as tx:
-        assert tx.execute(sa.text("SELECT 1")).scalar_one() == 1
+    execute(db, way, "SELECT 1")
 
 
 def test_a_pool_that_is_used_up_is_away(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "CONNECT_TIMEOUT_S", 1)
     small = Database(database_url, pool_size=1)
-    with small.begin(), small.begin(), small.begin(), small.begin(), small.begin():  # one and four over
-        with pytest.raises(DatabaseAway):
+    with ExitStack() as held:
+        for _ in range(1 + 4):  # four over
+            held.enter_context(small.begin())
+
+        with pytest.raises(DatabaseAway, match="no free"):
             small.run(lambda tx: None)
-        with pytest.raises(DatabaseAway), small.begin():
-            pass
     small.close()
 
 
@@ -219,12 +241,20 @@ def test_the_session_is_in_utc_with_its_timeouts(db: Database) -> None:
     }
 
 
-def test_a_translated_failure_can_be_printed(db: Database) -> None:
-    try:
-        with db.begin() as tx:
-            tx.execute(sa.text("DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40P01'; END $$"))
-    except OperationalError as failure:
-        assert failure.__cause__ is not failure
-        assert "".join(traceback.format_exception(failure)).count("again") >= 1
-    else:
-        pytest.fail("the failure was swallowed")
+def test_a_failure_that_is_passed_on_can_be_printed(db: Database) -> None:
+    with pytest.raises(OperationalError) as failure:
+        execute(db, "begin", "DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40P01'; END $$")
+
+    assert failure.value.__cause__ is not failure.value
+    assert "again" in "".join(traceback.format_exception(failure.value))
+
+
+def execute(db: Database, way: str, statement: str, **parameters: str) -> None:
+    if way == "run":
+        db.run(lambda tx: tx.exec_driver_sql(statement, parameters))
+        return
+    with getattr(db, way)() as connection:
+        if way == "driver":
+            connection.execute(statement, parameters)
+        else:
+            connection.exec_driver_sql(statement, parameters)

@@ -59,6 +59,21 @@ def test_a_message_is_kept_as_the_bytes_that_came(db: Database) -> None:
     assert (row.body, row.source, row.external_id, row.received_at) == (body, "tbank", "1", NOW)
 
 
+def test_both_ways_into_the_inbox_end_in_the_same_row(db: Database) -> None:
+    message: dict[str, Any] = {"source": "tbank", "external_id": "1", "body": b"body", "is_hint": True}
+    with db.driver() as connection:
+        first = inbox.add_at_once(connection, **message, now=NOW)
+    with db.begin() as tx:
+        second = inbox.add(tx, **message, now=NOW)
+    with db.driver() as connection:
+        third = inbox.add_at_once(connection, **message, now=NOW)
+
+    assert [first.is_new, second.is_new, third.is_new] == [True, False, False]
+    assert first.id == second.id == third.id
+    row = inbox_row(db)
+    assert (row.arrivals, row.wanted, row.is_conflict, bytes(row.body)) == (3, 3, False, b"body")
+
+
 def test_the_same_id_of_two_sources_is_two_messages(db: Database) -> None:
     with db.begin() as tx:
         first = inbox.add(tx, source="tbank", external_id="1", body=b"", is_hint=False, now=NOW)
@@ -219,7 +234,7 @@ def test_a_delivery_planned_for_later_comes_forward_but_never_goes_back(db: Data
 
 
 def test_targets_added_in_opposite_orders_at_once_do_not_stop_each_other(db: Database) -> None:
-    numbers = list(range(1, 30))
+    numbers = list(range(1, 200))
 
     def add(targets: list[int]) -> None:
         for _ in range(5):

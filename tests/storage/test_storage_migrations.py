@@ -39,8 +39,8 @@ def empty_db(empty_url: str) -> Iterator[Database]:
 def shape(db: Database) -> list[tuple[str, ...]]:
     """Everything the schema consists of: columns, constraints, indexes, triggers, functions, sequences."""
     queries = (
-        "SELECT 'column', table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns"
-        " WHERE table_schema = 'public'",
+        "SELECT 'column', table_name, column_name, data_type, is_nullable, column_default"
+        " FROM information_schema.columns WHERE table_schema = 'public'",
         "SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE connamespace = 'public'::regnamespace",
         "SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",

@@ -8,12 +8,14 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 from storage_making import NOW, make_account, make_member, post, transfer
 
 from loyalty.events import PaymentFacts
+from loyalty.ledger import Decision
 from loyalty.orders import PaymentTotals
-from storage import ledger, orders
-from storage.db import Database
+from storage import ledger, members, orders
+from storage.db import Database, sqlstate
 
 CAPTURED = PaymentFacts(
     acquirer="tbank",
@@ -125,6 +127,42 @@ def test_an_order_is_opened_once_and_stays_with_its_first_member(db: Database) -
         assert orders.find(tx, 306) == again == orders.by_ids(tx, [order.id])[order.id]
 
 
+@pytest.mark.parametrize("way", ["open", "find"])
+def test_posting_about_an_order_does_not_wait_for_whoever_works_that_order(db: Database, way: str) -> None:
+    """Or two orders of one member would wait for each other: each holds its order and needs the member."""
+    account = make_account(db)
+    deal_ref = 10_000 + account.member.id
+    activation = transfer(
+        f"a{account.lot_key}", account.lot_key, 100, debit="pending", credit="available", order_id=account.order_id
+    )
+
+    with db.begin() as worker:
+        if way == "open":
+            orders.open_order(worker, deal_ref, now=NOW)
+        else:
+            orders.find(worker, deal_ref)
+        with db.begin() as sweep:
+            sweep.execute(sa.text("SET LOCAL lock_timeout = '200ms'"))
+            members.lock(sweep, account.member.id)
+            ledger.post(sweep, account.member.id, Decision((activation,)), occurred_at=NOW, now=NOW)
+
+
+@pytest.mark.parametrize("first", ["open", "find"])
+@pytest.mark.parametrize("second", ["open", "find"])
+def test_an_order_is_worked_by_one_at_a_time(db: Database, first: str, second: str) -> None:
+    deal_ref = 10_000 + make_account(db).member.id
+
+    def take(tx: sa.Connection, way: str) -> object:
+        tx.execute(sa.text("SET LOCAL lock_timeout = '100ms'"))
+        return orders.open_order(tx, deal_ref, now=NOW) if way == "open" else orders.find(tx, deal_ref)
+
+    with db.begin() as one, db.begin() as other:
+        assert take(one, first) is not None
+        with pytest.raises(OperationalError) as failure:
+            take(other, second)
+    assert sqlstate(failure.value) == "55P03"
+
+
 def test_only_orders_the_shop_keeps_money_for_are_counted(db: Database) -> None:
     with db.begin() as tx:
         member = make_member(tx, 70_003)
@@ -142,7 +180,11 @@ def test_only_orders_the_shop_keeps_money_for_are_counted(db: Database) -> None:
 
 def test_a_statement_tells_the_newest_first_with_its_order_and_lot(db: Database) -> None:
     account = make_account(db, points=100)
-    post(db, account, transfer(f"r{account.lot_key}", account.lot_key, 30, debit="pending", credit="reversed", move="reverse"))
+    post(
+        db,
+        account,
+        transfer(f"r{account.lot_key}", account.lot_key, 30, debit="pending", credit="reversed", move="reverse"),
+    )
 
     with db.begin() as tx:
         lines = ledger.statement(tx, account.member.id, limit=9)

@@ -213,7 +213,9 @@ def test_a_refused_decision_leaves_the_book_whole(db: Database) -> None:
 
     for points in (101, 1_000):
         with pytest.raises(IntegrityError):
-            post(db, account, transfer("x", account.lot_key, points, debit="pending", credit="reversed", move="reverse"))
+            post(
+                db, account, transfer("x", account.lot_key, points, debit="pending", credit="reversed", move="reverse")
+            )
 
     with db.begin() as tx:
         assert verify.verify(tx).is_whole

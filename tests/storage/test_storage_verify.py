@@ -67,7 +67,10 @@ def test_an_empty_book_is_whole(db: Database) -> None:
         ("UPDATE transfer SET points = points + 1 WHERE key = 'activation'", "партия {lot}"),
         ("UPDATE transfer SET credit = 'expired' WHERE key = 'refund'", "партия {lot}"),
         ("UPDATE transfer SET debit = 'opening' WHERE move = 'accrue' AND member_id = :member", "партия {lot}"),
-        ("UPDATE transfer SET member_id = (SELECT max(id) FROM member) WHERE key = 'activation'", "операция activation"),
+        (
+            "UPDATE transfer SET member_id = (SELECT max(id) FROM member) WHERE key = 'activation'",
+            "операция activation",
+        ),
         ("DELETE FROM transfer WHERE key = 'refund'", "партия {lot}"),
         (
             "INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,"

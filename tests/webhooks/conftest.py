@@ -7,16 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import requests
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 from kopilka_testing import ROOT, Shop, SilentBell, StandingClock, settle, tbank_body
-from prometheus_client.parser import text_string_to_metric_families
+from web_testing import Server, StartServer
 
 from cli.services.postgres import RunningPostgres, create_database, drop_database
 from config.settings import load_settings
@@ -26,28 +25,6 @@ from storage.members import Member
 from webhooks.app import create_app
 
 TEMPLATE = "kopilka_template"
-DEAD_DATABASE = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
-
-
-class StartServer(Protocol):
-    def __call__(self, **settings: str) -> Server: ...
-
-
-@dataclass
-class Server:
-    """`kopilka web` as its user runs it."""
-
-    url: str
-    port: int
-    log: Path
-    process: subprocess.Popen[bytes]
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +46,18 @@ def database_url(kept_database: str) -> str:
             if table != "alembic_version":
                 tx.execute(sa.text(f'DELETE FROM "{table}"'))
     return kept_database
+
+
+@pytest.fixture
+def wallets() -> None:
+    """Asked for by tests that need Apple and Google: reading their keys takes longer than most tests."""
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], request: pytest.FixtureRequest) -> dict[str, str]:
+    if "wallets" not in request.fixturenames:
+        del environment["DEMO_WALLET_DIR"]
+    return environment
 
 
 @pytest.fixture
@@ -169,20 +158,3 @@ def http() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         yield session
-
-
-def metric(text: str, name: str, **labels: str) -> float:
-    """One sample of a metrics page, which must parse as a whole."""
-    found = [
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == name and sample.labels == labels
-    ]
-    assert len(found) == 1, f"{name} {labels}: {found}"
-    return float(found[0])
-
-
-@pytest.fixture(name="metric")
-def metric_reader() -> Callable[..., float]:
-    return metric

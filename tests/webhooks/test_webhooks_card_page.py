@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 from kopilka_testing import StandingClock, settle, tbank_body
@@ -48,6 +49,7 @@ class Page(HTMLParser):
         return " ".join(self.text.split())
 
 
+@pytest.mark.usefixtures("wallets")
 def test_the_page_shows_the_balance_and_shortens_the_name(client: FlaskClient, pay: Pay) -> None:
     member = pay()
 
@@ -76,6 +78,17 @@ def test_the_page_says_what_it_is_to_a_screen_reader(client: FlaskClient, pay: P
     assert {"name": "robots", "content": "noindex"} in [attributes for _, attributes in page.tags]
 
 
+def test_a_shop_without_certificates_offers_no_wallet(client: FlaskClient, pay: Pay) -> None:
+    token = pay().card_token
+
+    page = Page(client.get(f"/c/{token}").text)
+
+    assert page.links() == []
+    assert client.get(f"/c/{token}/card.pkpass").status_code == 404
+    assert client.get(f"/c/{token}/google").status_code == 404
+
+
+@pytest.mark.usefixtures("wallets")
 def test_the_devices_own_wallet_comes_first(client: FlaskClient, pay: Pay) -> None:
     token = pay().card_token
     agents = {"iPhone": IPHONE, "iPad": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)", "Android": "Android 16"}
@@ -136,6 +149,7 @@ def test_an_unknown_link_gets_a_page_that_explains(client: FlaskClient) -> None:
     assert all("Карта не найдена" in reply.text for reply in replies.values())
 
 
+@pytest.mark.usefixtures("wallets")
 def test_an_unknown_link_has_no_pass_no_picture_and_no_google(client: FlaskClient) -> None:
     statuses = {path: client.get(f"/c/unknown/{path}").status_code for path in ("card.pkpass", "qr.svg", "google")}
 
@@ -176,6 +190,7 @@ def test_a_name_is_shortened_to_a_first_name_and_a_letter(client: FlaskClient, p
     assert shown == names
 
 
+@pytest.mark.usefixtures("wallets")
 def test_the_pass_downloads_and_openssl_accepts_its_signature(
     client: FlaskClient, pay: Pay, wallet_folder: Path, tmp_path: Path
 ) -> None:
@@ -198,6 +213,7 @@ def test_the_pass_downloads_and_openssl_accepts_its_signature(
     assert verified.returncode == 0, verified.stderr.decode()
 
 
+@pytest.mark.usefixtures("wallets")
 def test_google_gets_a_save_link_and_no_person_in_it(client: FlaskClient, pay: Pay) -> None:
     reply = client.get(f"/c/{pay().card_token}/google")
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
-from conftest import DEAD_DATABASE
 from flask.testing import FlaskClient
 from kopilka_testing import CRM_TOKEN, SECRET_KEY, SHOP_SECRET, TERMINAL_PASSWORD, hook_body, tbank_body
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
+from web_testing import DEAD_DATABASE, metric
 
 from flows.runtime import Runtime
 from storage import schema
@@ -20,8 +20,6 @@ from storage.members import Member
 from webhooks.app import create_app
 
 QUICKLY_S = 3.0
-
-Metric = Callable[..., float]
 
 
 @pytest.fixture
@@ -90,7 +88,7 @@ def test_without_a_database_a_forgery_is_still_a_forgery(client_without_database
 
 
 def test_metrics_count_what_came_and_what_lies_in_the_boxes(
-    client: FlaskClient, hook_path: str, pay: Callable[..., Member], metric: Metric
+    client: FlaskClient, hook_path: str, pay: Callable[..., Member]
 ) -> None:
     pay()
     client.post(hook_path, data=hook_body(1))
@@ -132,9 +130,7 @@ def test_metrics_hold_no_secret_and_no_person(
     assert [secret for secret in secrets if secret in text] == []
 
 
-def test_without_a_database_metrics_still_tell_what_this_process_refused(
-    client_without_database: FlaskClient, metric: Metric
-) -> None:
+def test_without_a_database_metrics_still_tell_what_this_process_refused(client_without_database: FlaskClient) -> None:
     client_without_database.post("/webhooks/payments/tbank", data=b"{}")
 
     page = client_without_database.get("/metrics")
@@ -146,6 +142,7 @@ def test_without_a_database_metrics_still_tell_what_this_process_refused(
     assert "kopilka_rows" not in names, "numbers that are not known must not be shown as zeros"
 
 
+@pytest.mark.usefixtures("wallets")
 def test_every_answer_carries_the_security_headers(client: FlaskClient, pay: Callable[..., Member]) -> None:
     token = pay().card_token
 

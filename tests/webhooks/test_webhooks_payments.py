@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from kopilka_testing import Shop, StandingClock, settle, tbank_body, yookassa_body
+from web_testing import metric
 
 from flows import health, lookup
 from flows.runtime import Runtime
@@ -21,7 +22,6 @@ YOOKASSA_IP = "77.75.156.11"
 FOREIGN_IP = "203.0.113.9"
 
 Stored = Callable[[], list[Any]]
-Metric = Callable[..., float]
 
 
 def test_t_bank_gets_its_ok_and_the_bytes_are_kept(client: FlaskClient, stored: Stored) -> None:
@@ -60,9 +60,7 @@ def test_the_same_callback_five_times_is_one_row_and_one_accrual(
     assert health.verify_ledger(rt).is_whole
 
 
-def test_a_forged_t_bank_callback_is_refused_counted_and_not_stored(
-    client: FlaskClient, stored: Stored, metric: Metric
-) -> None:
+def test_a_forged_t_bank_callback_is_refused_counted_and_not_stored(client: FlaskClient, stored: Stored) -> None:
     body = json.loads(tbank_body(1234))
     forged = {
         "another sum": {**body, "Amount": 1},

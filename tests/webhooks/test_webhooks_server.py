@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy as sa
-from conftest import Server, StartServer
 from kopilka_testing import (
     CRM_TOKEN,
     ROOT,
@@ -26,6 +25,7 @@ from kopilka_testing import (
     tbank_body,
     yookassa_body,
 )
+from web_testing import Server, StartServer
 
 from flows import access, lookup
 from flows.runtime import Runtime
@@ -131,6 +131,7 @@ def test_the_proxys_word_about_the_sender_reaches_the_check(
     assert given == answers
 
 
+@pytest.mark.usefixtures("wallets")
 def test_no_secret_and_no_person_reaches_the_logs(
     server: StartServer, http: requests.Session, rt: Runtime, shop: Shop, environment: dict[str, str]
 ) -> None:
@@ -182,13 +183,25 @@ def test_no_secret_and_no_person_reaches_the_logs(
     assert [name for name, canary in canaries.items() if canary in logs] == []
 
 
+def test_another_wsgi_server_gets_the_application_from_its_environment(environment: dict[str, str]) -> None:
+    ask = "from wsgi import create; print(create().test_client().get('/readyz').json['ready'])"
+
+    done = _python("-c", ask, environment=environment)
+
+    assert done.stdout.split() == [b"True"]
+
+
 def _sweep(environment: dict[str, str]) -> str:
     """One round of `kopilka sweep`, which works everything itself while Redis is away; its log."""
-    given = {"PATH": os.environ["PATH"], **environment, "LOG_LEVEL": "debug"}
-    command = [sys.executable, "-m", "cli.main", "sweep"]
+    return _python("-m", "cli.main", "sweep", environment={**environment, "LOG_LEVEL": "debug"}).stderr.decode()
+
+
+def _python(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    given = {"PATH": os.environ["PATH"], **environment}
+    command = [sys.executable, *arguments]
     done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    return done.stderr.decode()
+    return done
 
 
 def _connect(web: Server, start: bytes) -> socket.socket:

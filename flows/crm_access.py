@@ -89,13 +89,11 @@ class StoredGate:
         self._sleep = sleep
 
     def wait_turn(self) -> None:
-        if self._per_second <= 0:
-            return
         with self._db.autocommit() as connection:
-            turn = access.next_turn(connection, NAME, per_second=self._per_second)
+            turn = access.next_turn(connection, NAME, per_second=self._per_second, wait_max_s=TURN_WAIT_MAX_S)
         if turn.closed_s > 0:
             raise Blocked(f"the CRM circuit is open: {turn.reason}", retry_after_s=turn.closed_s)
-        if turn.wait_s > TURN_WAIT_MAX_S:
+        if not turn.is_taken:
             raise RateLimited("too many calls are waiting for the CRM", retry_after_s=turn.wait_s)
         self._sleep(turn.wait_s)
 

@@ -85,22 +85,28 @@ def activate_due(tx: sa.Connection, member_id: int, *, debt: int, now: datetime)
 def activate_members(rt: Runtime, *, now: datetime) -> int:
     """Activates points whose day has come, one short transaction per member. Returns members changed."""
     changed = 0
-    with rt.db.begin() as tx:
-        due = members.with_due_lots(tx, now=now, limit=ACTIVATION_BATCH)
-    for member_id in due:
+    while True:
+        with rt.db.begin() as tx:
+            due = members.with_due_lots(tx, now=now, limit=ACTIVATION_BATCH)
+        done = sum(_activate_member(rt, member_id, now=now) for member_id in due)
+        changed += done
+        if len(due) < ACTIVATION_BATCH or done == 0:
+            return changed
 
-        def work(tx: sa.Connection, member_id: int = member_id) -> int:
-            member = members.lock(tx, member_id)
-            posted = activate_due(tx, member_id, debt=member.balance.debt, now=now)
-            if posted:
-                _mark_out_of_date(tx, rt, member_id, now=now)
-            return posted
 
-        try:
-            changed += rt.db.run(work) > 0
-        except sa.exc.IntegrityError as failure:  # one damaged account must not stop all others
-            _log.error("activation_refused", member_id=member_id, error=refusal(failure))
-    return changed
+def _activate_member(rt: Runtime, member_id: int, *, now: datetime) -> bool:
+    def work(tx: sa.Connection) -> int:
+        member = members.lock(tx, member_id)
+        posted = activate_due(tx, member_id, debt=member.balance.debt, now=now)
+        if posted:
+            _mark_out_of_date(tx, rt, member_id, now=now)
+        return posted
+
+    try:
+        return rt.db.run(work) > 0
+    except sa.exc.IntegrityError as failure:  # one damaged account must not stop all others
+        _log.error("activation_refused", member_id=member_id, error=refusal(failure))
+        return False
 
 
 def _follow_segment(tx: sa.Connection, rt: Runtime, member: Member, kept_orders: int) -> bool:

@@ -99,30 +99,43 @@ def mark_tokens(
 
 @dataclass(frozen=True)
 class Turn:
-    """`wait_s`: sleep so long, then send. `closed_s` > 0: do not send, the circuit is open for so long."""
+    """`is_taken`: sleep `wait_s`, then send. Otherwise do not send: `closed_s` > 0 says for how long the circuit is
+    open, or the queue is longer than the caller would wait."""
 
+    is_taken: bool
     wait_s: float
     closed_s: float
     reason: str | None
 
 
-def next_turn(tx: sa.Connection, name: str, *, per_second: float) -> Turn:
-    """Takes the next free moment of the gate."""
-    row = tx.execute(
-        sa.text(
-            """
-            INSERT INTO rate_gate AS gate (name, next_at) VALUES (:name, clock_timestamp())
-            ON CONFLICT (name) DO UPDATE SET next_at = CASE
-                WHEN gate.closed_until > clock_timestamp() THEN gate.next_at
-                ELSE GREATEST(gate.next_at + make_interval(secs => :step_s), clock_timestamp()) END
-            RETURNING GREATEST(0, extract(epoch FROM next_at - clock_timestamp()))::float AS wait_s,
-                GREATEST(0, COALESCE(extract(epoch FROM closed_until - clock_timestamp()), 0))::float AS closed_s,
-                reason
-            """
-        ),
-        {"name": name, "step_s": 1.0 / per_second},
-    ).one()
-    return Turn(row.wait_s, row.closed_s, row.reason)
+_TAKE_TURN = sa.text(
+    """
+    INSERT INTO rate_gate AS gate (name, next_at) VALUES (:name, clock_timestamp())
+    ON CONFLICT (name) DO UPDATE SET
+        next_at = GREATEST(gate.next_at + make_interval(secs => :step_s), clock_timestamp())
+    WHERE (gate.closed_until IS NULL OR gate.closed_until <= clock_timestamp())
+        AND gate.next_at + make_interval(secs => :step_s) <= clock_timestamp() + make_interval(secs => :wait_max_s)
+    RETURNING GREATEST(0, extract(epoch FROM next_at - clock_timestamp()))::float
+    """
+)
+_LOOK_AT_GATE = sa.text(
+    """
+    SELECT GREATEST(0, extract(epoch FROM next_at - clock_timestamp()))::float AS wait_s,
+        GREATEST(0, COALESCE(extract(epoch FROM closed_until - clock_timestamp()), 0))::float AS closed_s, reason
+    FROM rate_gate WHERE name = :name
+    """
+)
+
+
+def next_turn(tx: sa.Connection, name: str, *, per_second: float, wait_max_s: float) -> Turn:
+    """Takes the next free moment of the gate; one that would come later than `wait_max_s` is left to others."""
+    step_s = 1.0 / per_second
+    parameters = {"name": name, "step_s": step_s, "wait_max_s": wait_max_s}
+    wait_s = tx.execute(_TAKE_TURN, parameters).scalar_one_or_none()
+    if wait_s is not None:
+        return Turn(is_taken=True, wait_s=wait_s, closed_s=0.0, reason=None)
+    row = tx.execute(_LOOK_AT_GATE, {"name": name}).one()
+    return Turn(is_taken=False, wait_s=row.wait_s + step_s, closed_s=row.closed_s, reason=row.reason)
 
 
 def pause_gate(tx: sa.Connection, name: str, *, seconds: float) -> None:

@@ -151,6 +151,7 @@ def reclaim_expired(tx: sa.Connection, box: Box, *, now: datetime) -> int:
         sa.text(
             f"""
             UPDATE {box} SET leased_until = NULL, due_at = :now, crashes = crashes + 1,
+                finished_at = CASE WHEN crashes + 1 >= :crashes_max THEN :now ELSE finished_at END,
                 state = CASE WHEN crashes + 1 >= :crashes_max THEN 'parked' ELSE 'waiting' END,
                 outcome = CASE WHEN crashes + 1 >= :crashes_max
                     THEN 'Обработка ' || (crashes + 1) || ' раз подряд обрывала процесс' ELSE outcome END

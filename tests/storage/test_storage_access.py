@@ -48,7 +48,7 @@ def state(db: Database) -> tuple[str, str | None]:
 
 def turn(db: Database, name: str = NAME) -> Turn:
     with db.autocommit() as connection:
-        return access.next_turn(connection, name, per_second=PER_SECOND)
+        return access.next_turn(connection, name, per_second=PER_SECOND, wait_max_s=60)
 
 
 def test_of_many_who_want_to_refresh_one_may(db: Database) -> None:
@@ -138,9 +138,9 @@ def test_moments_handed_out_to_many_are_spaced_by_the_rate(db: Database) -> None
 
 def test_moments_are_exactly_one_step_apart_while_many_wait(db: Database) -> None:
     with db.autocommit() as connection:
-        access.next_turn(connection, NAME, per_second=1.0)
+        access.next_turn(connection, NAME, per_second=1.0, wait_max_s=60)
         access.pause_gate(connection, NAME, seconds=100)
-        waits = [access.next_turn(connection, NAME, per_second=1.0).wait_s for _ in range(4)]
+        waits = [access.next_turn(connection, NAME, per_second=1.0, wait_max_s=60).wait_s for _ in range(4)]
 
     assert waits == sorted(waits)
     assert [round(wait) for wait in waits] == [101, 102, 103, 104]
@@ -223,3 +223,14 @@ def test_the_directory_remembers_until_it_is_too_old_or_forgotten(db: Database) 
         assert access.directory_entry(tx, "stages", not_before=NOW) is None
         access.forget_entries(tx)
         assert access.directory_entry(tx, "fields", not_before=NOW) is None
+
+
+def test_a_turn_that_would_come_too_late_is_not_taken_from_the_others(shared_db: Database) -> None:
+    with shared_db.autocommit() as connection:
+        access.pause_gate(connection, NAME, seconds=30)
+        refused = [access.next_turn(connection, NAME, per_second=1.0, wait_max_s=8) for _ in range(20)]
+        taken = access.next_turn(connection, NAME, per_second=1.0, wait_max_s=60)
+
+    assert not any(turn.is_taken for turn in refused)
+    assert taken.is_taken
+    assert taken.wait_s < 32

@@ -140,7 +140,7 @@ def test_moments_are_exactly_one_step_apart_while_many_wait(db: Database) -> Non
     with db.autocommit() as connection:
         access.next_turn(connection, NAME, per_second=1.0, wait_max_s=60)
         access.pause_gate(connection, NAME, seconds=100)
-        waits = [access.next_turn(connection, NAME, per_second=1.0, wait_max_s=60).wait_s for _ in range(4)]
+        waits = [access.next_turn(connection, NAME, per_second=1.0, wait_max_s=200).wait_s for _ in range(4)]
 
     assert waits == sorted(waits)
     assert [round(wait) for wait in waits] == [101, 102, 103, 104]
@@ -183,7 +183,9 @@ def test_a_closed_gate_hands_out_nothing_and_says_why(db: Database, is_first_cal
         first, second = turn(db), turn(db)
 
     assert 59 < first.closed_s <= 60
-    assert (first.reason, first.wait_s, second.wait_s) == ("403: адрес заблокирован", 0.0, 0.0)
+    assert first.reason == "403: адрес заблокирован"
+    assert not first.is_taken
+    assert not second.is_taken
     with db.begin() as tx:
         assert 59 < access.gate_closed_s(tx, NAME) <= 60
 

@@ -27,7 +27,6 @@ TARGET_P99_MS = 50.0
 OFFERED_PER_S = 500
 FIRST_NUMBER = 100_000_000
 NUMBERS_PER_LOAD = 1_000_000
-SETTLE_S = 0.3
 
 
 class NotStored(Exception):
@@ -36,12 +35,13 @@ class NotStored(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how hard. `open_seconds`: of the open loop."""
+    """How long and how hard. `open_seconds`: of the open loop; `rest_seconds`: between loads."""
 
     rounds: int = 3
     seconds: float = 3.0
     open_seconds: float = 8.0
     connections: int = 32
+    rest_seconds: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _load(
         seconds=seconds,
         per_second=per_second,
     )
-    time.sleep(SETTLE_S)
+    time.sleep(plan.rest_seconds)
     with _every_answer_is_a_row(world, part) as answers:
         answers.append(run_load(load))
     return answers[0]

@@ -38,7 +38,7 @@ SIZES = {
         intake.Plan(rounds=2, seconds=1.0, open_seconds=3.0), drain.Plan(rounds=2, known=500, unknown=150), 3, 0.2
     ),
     "tiny": Size(
-        intake.Plan(rounds=1, seconds=0.2, open_seconds=0.2, connections=4),
+        intake.Plan(rounds=1, seconds=0.2, open_seconds=0.2, connections=4, rest_seconds=0.0),
         drain.Plan(rounds=1, known=10, unknown=5, warm_up=2),
         1,
         0.02,

@@ -47,7 +47,6 @@ def configure_logging(level: str, *, human: bool, stream: TextIO | None = None) 
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )
     handler = _Handler(stream or sys.stderr)
     handler.setFormatter(
@@ -59,6 +58,8 @@ def configure_logging(level: str, *, human: bool, stream: TextIO | None = None) 
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # A warning for every request that waits for a thread says nothing that /metrics does not, and costs more than it.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def mask_event(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

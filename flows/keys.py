@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FORMAT = b"v1"
 NONCE_BYTES = 12
 KEY_ID_BYTES = 4
+PATHS_IN_CACHE = 32
 
 
 class CannotOpen(Exception):
@@ -84,5 +86,6 @@ def _derive(secret: bytes, purpose: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"kopilka {purpose}".encode()).derive(secret)
 
 
+@lru_cache(maxsize=PATHS_IN_CACHE)
 def _path(secret: bytes, purpose: str) -> str:
     return base64.urlsafe_b64encode(_derive(secret, f"path {purpose}")).rstrip(b"=").decode()

@@ -9,6 +9,7 @@ loses jobs of workers that listen to several when they are killed.
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import redis
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SOCKET_TIMEOUT_S = 0.5
 RUNG_FOR_MS = 5_000
+TELL_PAUSE_S = 0.005
 """A bell whose job was lost may ring again after this."""
 
 JOB_TIMEOUT_S = 120
@@ -76,6 +78,7 @@ class Bell:
                     _ring(connection, name, row_id)
                 except redis.RedisError as failure:
                     _log.warning("bell_unheard", box=name, error=type(failure).__name__)
+            time.sleep(TELL_PAUSE_S)  # what rings meanwhile is told together
             with self._changed:
                 for name, ring in wanted.items():
                     if self._wanted.get(name) == ring:

@@ -209,8 +209,9 @@ def move_deal(crm: Crm, lead: Record, status: str, spread: Spread = USUAL) -> No
 
 
 def keep_payment(crm: Crm, payment: Json) -> None:
+    """Sums only grow: a late word of the bank must not undo a newer one."""
     known = crm.rows("payments").get(payment["id"])
-    if known is None or known["refunded"] <= payment["refunded"]:
+    if known is None or all(known[total] <= payment[total] for total in ("captured", "refunded")):
         crm.store.put("payments", payment["id"], payment)
 
 

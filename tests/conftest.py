@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from kopilka_testing import (
     ACCOUNT_ID,
     CRM_TOKEN,
@@ -34,7 +34,6 @@ from storage import schema
 from storage.db import Database
 
 TEMPLATE = "kopilka_template"
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -73,13 +72,24 @@ def template_url(postgres_server: RunningPostgres) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def kept_database(postgres_server: RunningPostgres, template_url: str) -> Iterator[str]:
+    """One database for all tests that do not break theirs: emptying it takes 3 ms, cloning one takes 150."""
+    create_database(postgres_server.url, "kopilka_kept", template=TEMPLATE)
+    yield f"{template_url.rsplit('/', 1)[0]}/kopilka_kept"
+    drop_database(postgres_server.url, "kopilka_kept")
+
+
 @pytest.fixture
-def database_url(postgres_server: RunningPostgres, template_url: str) -> Iterator[str]:
-    """A fresh database of this test, dropped afterwards."""
-    name = f"test_{next(_numbers)}"
-    create_database(postgres_server.url, name, template=TEMPLATE)
-    yield template_url.rsplit("/", 1)[0] + f"/{name}"
-    drop_database(postgres_server.url, name)
+def database_url(kept_database: str) -> str:
+    """The kept database, empty but for its schema."""
+    engine = sa.create_engine(kept_database, poolclass=sa.NullPool)
+    with engine.begin() as tx:
+        tx.execute(sa.text("SET LOCAL session_replication_role = replica"))  # the ledger refuses to forget otherwise
+        for table in sa.inspect(tx).get_table_names():
+            if table != "alembic_version":
+                tx.execute(sa.text(f'DELETE FROM "{table}"'))
+    return kept_database
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from click.testing import CliRunner, Result
 from kopilka_testing import ROOT, SECRET_KEY, Shop, hook_body, settle, tbank_body
 
@@ -28,6 +30,17 @@ def kopilka(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.Mon
         return CliRunner().invoke(main, list(arguments), env={**environment, **changed})
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """The command sets up logging for its process; here that process is everybody's."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:], level = before
+    root.setLevel(level)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,9 +6,9 @@ from datetime import date
 
 import pytest
 
+from loyalty.wording import count_text, full_date, plural, short_date, thousands
 from wallet.card import CardDesign, spaced_number
 from wallet.errors import ColourError, DesignError
-from loyalty.wording import count_text, full_date, plural, short_date, thousands
 
 WORDS = ("балл", "балла", "баллов")
 

@@ -17,35 +17,11 @@ from flask.testing import FlaskClient
 from kopilka_testing import ROOT, Shop, SilentBell, StandingClock, settle, tbank_body
 from web_testing import Server, StartServer
 
-from cli.services.postgres import RunningPostgres, create_database, drop_database
 from config.settings import load_settings
 from flows import inbox, lookup
 from flows.runtime import Runtime, build_runtime
 from storage.members import Member
 from webhooks.app import create_app
-
-TEMPLATE = "kopilka_template"
-
-
-@pytest.fixture(scope="session")
-def kept_database(postgres_server: RunningPostgres, template_url: str) -> Iterator[str]:
-    """One database for all tests of this folder: emptying it takes 3 ms, cloning one takes 150."""
-    name = "tests_of_the_web"
-    create_database(postgres_server.url, name, template=TEMPLATE)
-    yield f"{template_url.rsplit('/', 1)[0]}/{name}"
-    drop_database(postgres_server.url, name)
-
-
-@pytest.fixture
-def database_url(kept_database: str) -> str:
-    """The kept database, empty but for its schema."""
-    engine = sa.create_engine(kept_database, poolclass=sa.NullPool)
-    with engine.begin() as tx:
-        tx.execute(sa.text("SET LOCAL session_replication_role = replica"))  # the ledger refuses to forget otherwise
-        for table in sa.inspect(tx).get_table_names():
-            if table != "alembic_version":
-                tx.execute(sa.text(f'DELETE FROM "{table}"'))
-    return kept_database
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ AMOCRM_KEYS = Keys(
         "account",
         "pipeline",
         "paid_status",
+        "refund_status",
         "create_missing_fields",
         "fields",
         "customers",
@@ -33,7 +34,6 @@ AMOCRM_KEYS = Keys(
         "token",
         "oauth",
     ),
-    planned=("refund_status",),
 )
 CONTACT_FIELDS: tuple[ContactFieldRole, ...] = ("balance", "pending", "segment", "rfm", "card_link", "card_status")
 
@@ -59,6 +59,7 @@ def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
         host=host,
         pipeline=section.need("pipeline", name, "Интернет-магазин"),
         paid_status=section.need("paid_status", name, "Оплачен"),
+        refund_status=section.get("refund_status", name, None),
         create_missing_fields=section.get("create_missing_fields", fields.yes_no, default=False),
         contact_fields=_contact_fields(section),
         customers=section.get("customers", fields.yes_no, default=False),

@@ -72,12 +72,14 @@ class OAuthConfig:
 
 @dataclass(frozen=True)
 class AmoCrmConfig:
-    """`account` is the subdomain of `host`. After `load_programme` exactly one of `token` and `oauth` is set."""
+    """`account` is the subdomain of `host`; `refund_status` stands after `paid_status` in the funnel but is not paid.
+    After `load_programme` exactly one of `token` and `oauth` is set."""
 
     account: str
     host: str
     pipeline: str
     paid_status: str
+    refund_status: str | None
     create_missing_fields: bool
     contact_fields: Mapping[ContactFieldRole, str]
     customers: bool

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from config.model import AmoCrmConfig
     from connector.amocrm.client import AmoCrm
-    from connector.amocrm.leads import Deal
+    from connector.amocrm.leads import Deal, Pipeline
     from flows.runtime import Runtime
     from storage.inbox import InboxRow
 
@@ -120,31 +121,38 @@ def _enrol(tx: sa.Connection, rt: Runtime, deal: Deal | None, found: Found) -> i
 
 
 def _paid_stages(rt: Runtime, crm: AmoCrm) -> frozenset[tuple[int, int]]:
-    """Stages that mean «paid»: the configured one and those after it in the funnel, won included, lost not."""
+    """Stages that mean «paid»: the configured one and those after it in the funnel, won included, but neither lost
+    nor the refund stage."""
     names = rt.crm_names
-    wanted = f"{names.pipeline}\n{names.paid_status}"
+    wanted = f"{names.pipeline}\n{names.paid_status}\n{names.refund_status}"
     cached = rt.directory.get(PAID_STAGES)
     if cached is None or cached.get("for") != wanted:
-        cached = {"for": wanted, "stages": _look_up_stages(crm, names.pipeline, names.paid_status)}
+        cached = {"for": wanted, "stages": _look_up_stages(crm, names)}
         rt.directory.put(PAID_STAGES, cached)
     return frozenset((pipeline_id, status_id) for pipeline_id, status_id in cached["stages"])
 
 
-def _look_up_stages(crm: AmoCrm, pipeline_name: str, paid_name: str) -> list[list[int]]:
+def _look_up_stages(crm: AmoCrm, names: AmoCrmConfig) -> list[list[int]]:
     pipelines = crm.pipelines()
-    pipeline = next((one for one in pipelines if one.name == pipeline_name), None)
+    pipeline = next((one for one in pipelines if one.name == names.pipeline), None)
     if pipeline is None:
         known = ", ".join(one.name for one in pipelines)
-        raise SetupIncomplete(f"В amoCRM нет воронки «{pipeline_name}»; есть: {known}. Поправьте amocrm.pipeline")
-    names = [name for _, name in pipeline.statuses]
-    if paid_name not in names:
-        raise SetupIncomplete(
-            f"В воронке «{pipeline_name}» нет этапа «{paid_name}»; есть: {', '.join(names)}. "
-            "Поправьте amocrm.paid_status"
-        )
-    after = pipeline.statuses[names.index(paid_name) :]
-    ids = {status_id for status_id, _ in after} | {WON_STATUS_ID}
-    return [[pipeline.id, status_id] for status_id in sorted(ids - {LOST_STATUS_ID})]
+        raise SetupIncomplete(f"В amoCRM нет воронки «{names.pipeline}»; есть: {known}. Поправьте amocrm.pipeline")
+    paid = _place(pipeline, names.paid_status, "amocrm.paid_status")
+    unpaid = {LOST_STATUS_ID}
+    if names.refund_status is not None:
+        unpaid.add(pipeline.statuses[_place(pipeline, names.refund_status, "amocrm.refund_status")][0])
+    ids = {status_id for status_id, _ in pipeline.statuses[paid:]} | {WON_STATUS_ID}
+    return [[pipeline.id, status_id] for status_id in sorted(ids - unpaid)]
+
+
+def _place(pipeline: Pipeline, name: str, rule: str) -> int:
+    """Where the stage stands in the funnel."""
+    stages = [title for _, title in pipeline.statuses]
+    if name not in stages:
+        known = ", ".join(stages)
+        raise SetupIncomplete(f"В воронке «{pipeline.name}» нет этапа «{name}»; есть: {known}. Поправьте {rule}")
+    return stages.index(name)
 
 
 def _foreign(rt: Runtime, body: HookBody) -> str | None:

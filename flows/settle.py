@@ -98,10 +98,9 @@ def failed_rows(rt: Runtime, box: Box, claims: Sequence[Claim], failure: Excepti
 
     Rows that were refused together are given back to be worked alone: one of them is the reason.
     """
-    text = refusal(failure) or f"{type(failure).__name__}: {failure}"
-    unexpected = not refusal(failure) and not isinstance(
-        failure, ConnectorError | NotYet | NeedsPerson | SetupIncomplete
-    )
+    is_for_people = isinstance(failure, NotYet | NeedsPerson | SetupIncomplete)
+    text = refusal(failure) or (str(failure) if is_for_people else f"{type(failure).__name__}: {failure}")
+    unexpected = not is_for_people and not refusal(failure) and not isinstance(failure, ConnectorError)
     _log.warning("rows_failed", box=box, rows=len(claims), error=text, exc_info=failure if unexpected else None)
     with rt.db.begin() as tx:
         if _is_final(failure) and len(claims) > 1:
@@ -114,7 +113,7 @@ def failed_rows(rt: Runtime, box: Box, claims: Sequence[Claim], failure: Excepti
 def _send_back(tx: sa.Connection, box: Box, claim: Claim, failure: Exception, *, now: datetime, text: str) -> None:
     gap = None if _is_final(failure) else _gap(claim.failures, failure)
     if gap is None:
-        boxes.park(tx, box, claim, now=now, outcome=str(failure) if isinstance(failure, NeedsPerson) else text)
+        boxes.park(tx, box, claim, now=now, outcome=text)
     else:
         boxes.retry(tx, box, claim, due_at=now + gap, outcome=text)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from config import fields
 from config.masking import quote
 from config.model import AppleConfig, Barcode, CardConfig, GoogleConfig
-from config.problems import plural
 from config.secret_fields import Outside, is_file
 from config.section import Keys, Section
+from loyalty.wording import plural
 
 MAX_NUMBER_LENGTH = 20
 MIN_FREE_DIGITS = 6  # after the prefix: a million cards
@@ -65,7 +65,8 @@ def _number(card: Section) -> tuple[str, int]:
     prefix = section.get("prefix", digits, _DEFAULT.number_prefix)
     length = section.get("length", fields.whole(MIN_FREE_DIGITS, MAX_NUMBER_LENGTH), _DEFAULT.number_length)
     if section.notes.intact(section.path) and length - len(prefix) < MIN_FREE_DIGITS:
-        left = plural(max(0, length - len(prefix)), "цифра", "цифры", "цифр")
+        free = max(0, length - len(prefix))
+        left = f"{free} {plural(free, ('цифра', 'цифры', 'цифр'))}"
         message = f"после «{prefix}» остаётся {left}, нужно не меньше {MIN_FREE_DIGITS}"
         fix = f"напишите length: {len(prefix) + MIN_FREE_DIGITS} или больше"
         key = "length" if "length" in section else "prefix"

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from loyalty.wording import PluralForms, plural
+
 MAX_SHOWN = 50  # problems printed in full; a broken file may have thousands
 MAX_LINE_CHARS = 160  # longer source lines are shown as a window around the mistake
 CONTEXT_CHARS = 60  # of the window, before the mistake
@@ -65,15 +67,6 @@ def count(problems: Iterable[Problem], severity: Severity) -> int:
     return sum(1 for problem in problems if problem.severity == severity)
 
 
-def plural(number: int, one: str, few: str, many: str) -> str:
-    """The number with its Russian noun: 1 ошибка, 2 ошибки, 5 ошибок, 11 ошибок."""
-    if number % 10 == 1 and number % 100 != 11:
-        return f"{number} {one}"
-    if number % 10 in {2, 3, 4} and number % 100 not in {12, 13, 14}:
-        return f"{number} {few}"
-    return f"{number} {many}"
-
-
 def render(problems: Sequence[Problem], source: Source) -> str:
     """The whole report, its last line being the summary."""
     parts = [render_one(problem, source) + "\n" for problem in problems[:MAX_SHOWN]]
@@ -92,8 +85,8 @@ def render_one(problem: Problem, source: Source) -> str:
 
 
 def summary(problems: Sequence[Problem]) -> str:
-    errors = plural(count(problems, "error"), "ошибка", "ошибки", "ошибок")
-    warnings = plural(count(problems, "warning"), "предупреждение", "предупреждения", "предупреждений")
+    errors = _counted(count(problems, "error"), ("ошибка", "ошибки", "ошибок"))
+    warnings = _counted(count(problems, "warning"), ("предупреждение", "предупреждения", "предупреждений"))
     return f"Найдено: {errors}, {warnings}. Действующие правила не изменены."
 
 
@@ -138,3 +131,7 @@ def _shown(line: str, cut: int) -> str:
     """Control characters would drive the reader's terminal; they become dots of the same width."""
     window = line[cut : cut + MAX_LINE_CHARS]
     return "".join(char if char.isprintable() or char == "\t" else "·" for char in window).rstrip()
+
+
+def _counted(number: int, forms: PluralForms) -> str:
+    return f"{number} {plural(number, forms)}"

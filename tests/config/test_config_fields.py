@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from config import fields
 from config.cross_checks import contrast
-from config.problems import plural
 from loyalty.programme import Duration
 
 
@@ -81,20 +80,3 @@ def test_contrast_is_that_of_the_web_guidelines() -> None:
     assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
     assert contrast("#16382C", "#FFFFFF") == pytest.approx(12.8, abs=0.05)
     assert contrast("#BFE3D0", "#16382C") == pytest.approx(9.2, abs=0.05)
-
-
-def test_russian_plurals_are_right() -> None:
-    words = ("ошибка", "ошибки", "ошибок")
-
-    assert [plural(number, *words) for number in (0, 1, 2, 5, 11, 12, 21, 22, 111, 101)] == [
-        "0 ошибок",
-        "1 ошибка",
-        "2 ошибки",
-        "5 ошибок",
-        "11 ошибок",
-        "12 ошибок",
-        "21 ошибка",
-        "22 ошибки",
-        "111 ошибок",
-        "101 ошибка",
-    ]

@@ -47,6 +47,7 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
+        self.stop()  # what is left of an earlier life: its pipe
         self.log_folder.mkdir(exist_ok=True)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **self.environment}
         with (self.log_folder / f"{self.name.replace(' ', '-')}.log").open("ab") as log:

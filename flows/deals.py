@@ -116,6 +116,7 @@ def _enrol(tx: sa.Connection, rt: Runtime, deal: Deal | None, found: Found) -> i
     name = found.names[deal.main_contact_id]
     member, is_new = members.enrol(tx, contact_ref=deal.main_contact_id, name=name, card=rt.new_card(), now=rt.now())
     if is_new:
+        points.mark_out_of_date(tx, rt, member.id, now=rt.now())
         _log.info("member_enrolled", member_id=member.id)
     return member.id
 

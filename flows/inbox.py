@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from connector.errors import BadReply, ConnectorError
 from flows import deals, payments, settle
 from storage import boxes, inbox
+from storage.db import DatabaseAway
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from connector.acquiring.base import Ack
     from flows.runtime import Runtime
-    from storage.inbox import InboxRow
+    from storage.inbox import InboxRow, Stored
 
 BATCH_ROWS = 50
 LEASE_MARGIN = timedelta(seconds=25)
@@ -75,13 +76,18 @@ def _digest(raw: bytes) -> str:
 
 def _keep(rt: Runtime, source: str, external_id: str, raw: bytes, *, is_hint: bool) -> None:
     rt.failpoints.reach("accept.before_insert")
-    now = rt.now()
-    with rt.db.driver() as connection:
-        stored = inbox.add_at_once(
-            connection, source=source, external_id=external_id, body=raw, is_hint=is_hint, now=now
-        )
+    message = {"source": source, "external_id": external_id, "body": raw, "is_hint": is_hint, "now": rt.now()}
+    try:
+        stored = _store(rt, message)
+    except DatabaseAway:  # the server may only have restarted: then a second, fresh connection does it
+        stored = _store(rt, message)
     rt.failpoints.reach("accept.before_reply")
     rt.bell.ring("inbox", stored.id)
+
+
+def _store(rt: Runtime, message: Mapping[str, Any]) -> Stored:
+    with rt.db.driver() as connection:
+        return inbox.add_at_once(connection, **message)
 
 
 def _claim(rt: Runtime, *, alone: bool) -> Sequence[InboxRow]:

@@ -67,11 +67,19 @@ def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at:
     activated = activate_due(tx, member.id, debt=member.balance.debt, now=now)
     moved = _follow_segment(tx, rt, member, kept_orders)
     if decision or activated or moved:
-        _mark_out_of_date(tx, rt, member.id, now=now)
+        mark_out_of_date(tx, rt, member.id, now=now)
     if decision and rt.crm is not None and rt.crm_names.note_to_feed:
         touched = {transfer.order_id for transfer in decision.transfers if transfer.order_id is not None}
         outbox.add(tx, "note", touched | {order.id}, now=now)
     return f"операций: {len(decision.transfers) + activated}" if decision or activated else "ничего не изменилось"
+
+
+def mark_out_of_date(tx: sa.Connection, rt: Runtime, member_id: int, *, now: datetime) -> None:
+    """CRM and Google no longer say what is true of this member."""
+    if rt.crm is not None:
+        outbox.add(tx, "crm", [member_id], now=now)
+    if rt.google is not None:
+        outbox.add(tx, "google", [member_id], now=now)
 
 
 def activate_due(tx: sa.Connection, member_id: int, *, debt: int, now: datetime) -> int:
@@ -99,7 +107,7 @@ def _activate_member(rt: Runtime, member_id: int, *, now: datetime) -> bool:
         member = members.lock(tx, member_id)
         posted = activate_due(tx, member_id, debt=member.balance.debt, now=now)
         if posted:
-            _mark_out_of_date(tx, rt, member_id, now=now)
+            mark_out_of_date(tx, rt, member_id, now=now)
         return posted
 
     try:
@@ -116,10 +124,3 @@ def _follow_segment(tx: sa.Connection, rt: Runtime, member: Member, kept_orders:
         return False
     members.set_segment(tx, member.id, code)
     return True
-
-
-def _mark_out_of_date(tx: sa.Connection, rt: Runtime, member_id: int, *, now: datetime) -> None:
-    if rt.crm is not None:
-        outbox.add(tx, "crm", [member_id], now=now)
-    if rt.google is not None:
-        outbox.add(tx, "google", [member_id], now=now)

@@ -37,7 +37,7 @@ class Database:
     """One engine per process. `begin()` is a transaction, `autocommit()` a connection of single statements."""
 
     def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
-        self.engine = _engine(url, pool_size)
+        self.engine = _engine(url, pool_size, pool_pre_ping=True)
         # A pool of its own: no connection is switched to autocommit and back for the sake of one statement.
         self._single = _engine(url, pool_size, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
         os.register_at_fork(after_in_child=self._forget_parents_connections)

@@ -231,3 +231,26 @@ def _endless_chunks(url: str) -> bytes:
         except OSError:
             return b""
     return head.split(b" ")[1] if head else b""
+
+
+def test_a_restart_of_the_database_costs_the_next_callers_no_503(
+    environment: dict[str, str], server: StartServer, http: requests.Session, rt: Runtime
+) -> None:
+    started = server()
+    hook = f"{started.url}{rt.hook_path()}"
+    assert http.post(hook, data=hook_body(1), timeout=5).status_code == 204
+    assert http.get(f"{started.url}/readyz", timeout=5).status_code == 200
+    with rt.db.begin() as tx:
+        tx.execute(
+            sa.text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+    answers = [
+        http.post(hook, data=hook_body(2), timeout=5).status_code,
+        http.get(f"{started.url}/readyz", timeout=5).status_code,
+    ]
+
+    assert answers == [204, 200]

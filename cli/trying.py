@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +81,7 @@ def explain(file: ProgrammeFile, kopecks: int, *, kept_orders: int, paid_at: dat
         title, rule = _TITLES[section]
         lines.append(_cited(file, f"{title}: {count_text(transfer.points, words)}", rule))
         lines.append(_cited(file, f"  доступны {_day(opening.activates_at, file)}", f"{section}.activate_after"))
-        ends = f"  сгорят {_day(opening.expires_at, file)}" if opening.expires_at else "  не сгорают"
+        ends = "  без срока" if opening.expires_at is None else f"  действуют по {_last_day(opening.expires_at, file)}"
         lines.append(_cited(file, ends, f"{section}.expire_after"))
     segment = segments.segment_for(kept_orders + (kopecks > 0), programme.segments)
     if segment is not None:
@@ -107,6 +107,11 @@ def _cited(file: ProgrammeFile, text: str, rule: str) -> Explained:
 
 def _day(instant: datetime, file: ProgrammeFile) -> str:
     return full_date(instant.astimezone(ZoneInfo(file.programme.timezone)).date())
+
+
+def _last_day(expires_at: datetime, file: ProgrammeFile) -> str:
+    """Expiry is an exclusive instant: the last valid day is the one before it."""
+    return _day(expires_at - timedelta(microseconds=1), file)
 
 
 def _roubles(kopecks: int) -> str:

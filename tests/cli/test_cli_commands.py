@@ -57,6 +57,7 @@ def test_try_counts_a_first_order_and_cites_rule_and_line(kopilka: Callable[...,
     assert result.exit_code == 0
     assert "Всего 799\u00a0баллов" in result.output
     assert "24\u00a0января\u00a02026" in result.output
+    assert "действуют по 23\u00a0июля\u00a02026" in result.output
     rules = (ROOT / "config" / "programme.yaml").read_text(encoding="utf-8").splitlines()
     line = next(number for number, text in enumerate(rules, 1) if text.strip().startswith("rate:"))
     assert f"accrual.rate, строка {line}" in result.output

@@ -12,7 +12,14 @@ import click
 
 from config.logs import configure_logging
 from config.settings import load_settings
-from flows.errors import DatabaseAway, KeyMismatch, ProgrammeInvalid, SettingsInvalid, WalletError
+from flows.errors import (
+    DatabaseAway,
+    KeyMismatch,
+    ProgrammeInvalid,
+    SchemaMismatch,
+    SettingsInvalid,
+    WalletError,
+)
 from flows.runtime import Runtime, build_runtime, prepare
 
 if TYPE_CHECKING:
@@ -51,12 +58,14 @@ def explained() -> Iterator[None]:
     """Turns failures that a person can mend into text and exit code 2."""
     try:
         yield
-    except (SettingsInvalid, KeyMismatch) as failure:
+    except (SettingsInvalid, KeyMismatch, SchemaMismatch) as failure:
         fail(str(failure))
     except ProgrammeInvalid as failure:
         fail(str(failure), "kopilka check покажет каждую ошибку с местом в файле")
     except WalletError as failure:
         fail(f"Сертификат карты не годится: {failure}")
+    except UnicodeDecodeError:
+        fail("Файл .env не в кодировке UTF-8", "сохраните его в UTF-8")
     except FileNotFoundError as failure:
         fail(f"Нет файла: {failure}", "проверьте пути в файле правил и в .env")
     except DatabaseAway:

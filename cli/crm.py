@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.common import fail, print_json, runtime
-from flows.errors import ConnectorError
+from flows.errors import ConnectorError, SetupIncomplete
 
 
 @click.group()
@@ -14,17 +14,20 @@ def amocrm() -> None:
 
 
 @amocrm.command()
-@click.option("--code", required=True, help="Код авторизации из amoCRM; живёт 20 минут.")
-def connect(code: str) -> None:
-    """Обменять код авторизации на ключи доступа и подписать вебхук."""
+@click.option("--code", help="Код авторизации из amoCRM; живёт 20 минут. С долгосрочным ключом не нужен.")
+def connect(code: str | None) -> None:
+    """Подключить: обменять код на ключи доступа, создать поля контакта, подписать вебхук. Можно повторять."""
     from flows import connect as connecting  # noqa: PLC0415
 
     with runtime() as rt:
         try:
-            connecting.exchange(rt, code)
+            if code is not None:
+                connecting.exchange(rt, code)
             done = connecting.set_up(rt)
+        except SetupIncomplete as failure:
+            fail(str(failure), "поправьте раздел amocrm файла правил и повторите без --code")
         except ConnectorError as failure:
-            fail(f"amoCRM ответила отказом: {failure}", "получите новый код авторизации и повторите")
+            fail(f"amoCRM ответила отказом: {failure}", "получите новый код авторизации и повторите с --code")
     click.echo(f"Аккаунт {done.subdomain} подключён. Поля контакта: {done.fields}. Вебхук подписан.")
 
 

@@ -10,6 +10,7 @@ import click
 from cli.common import EXIT_ERRORS, fail, print_json, runtime
 
 EVENTS_SHOWN = 30
+NUMBER_DIGITS = 19
 _STATES = {"waiting": "ждёт", "working": "в работе", "done": "готово", "parked": "нужен человек"}
 
 
@@ -72,7 +73,7 @@ def replay(event: str) -> None:
     from flows import lookup  # noqa: PLC0415
 
     side, _, number = event.partition(":")
-    if side not in ("in", "out") or not number.isdigit():
+    if side not in ("in", "out") or not (number.isascii() and number.isdigit() and len(number) < NUMBER_DIGITS):
         fail(f"Не понимаю номер события {event!r}", "пишите in:15 или out:15, как в списке kopilka events")
     with runtime() as rt:
         if not lookup.replay(rt, "inbox" if side == "in" else "outbox", int(number)):

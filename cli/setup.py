@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from dotenv import dotenv_values
 
 from cli.common import EXIT_ERRORS, EXIT_WARNINGS, explained, fail, print_json, runtime
 from config.settings import load_settings
@@ -37,7 +38,7 @@ def init(*, env_file: Path, accept_new_key: bool) -> None:
     if accept_new_key:
         _accept_key()
         return
-    if env_file.exists() and "SECRET_KEY=" in env_file.read_text(encoding="utf-8"):
+    if env_file.exists() and dotenv_values(env_file).get("SECRET_KEY"):
         click.echo(f"Ключ уже есть в {env_file}: не меняю.")
     else:
         _write_key(env_file)
@@ -189,14 +190,14 @@ def _address(rt: Runtime) -> Finding:
 
 
 def _write_key(env_file: Path) -> None:
+    """Puts the key in place of an empty one; the file, which holds secrets, becomes its owner's alone."""
     key = base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-    previous = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
-    if previous and not previous.endswith("\n"):
-        previous += "\n"
+    lines = env_file.read_text(encoding="utf-8").splitlines() if env_file.exists() else []
+    kept = [line for line in lines if not line.replace(" ", "").startswith("SECRET_KEY=")]
     partial = env_file.with_name(f"{env_file.name}.new")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, DOTENV_MODE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{previous}SECRET_KEY={key}\n")
+        file.write("".join(f"{line}\n" for line in [*kept, f"SECRET_KEY={key}"]))
     partial.replace(env_file)
     click.echo(f"Ключ шифрования создан и записан в {env_file} (только для вас, 0600).")
 

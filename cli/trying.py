@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from cli.common import fail, print_json
+from cli.common import explained, fail, print_json
 from config.clock import system_clock
 from config.programme import check_programme
 from config.settings import programme_path, read_environment
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from config.model import ProgrammeFile
 
 ROUBLES_MAX = Decimal(10**10)
+YEARS = (1970, 2200)
 _TITLES = {"welcome": ("Приветственные", "welcome.points"), "accrual": ("За покупку", "accrual.rate")}
 
 
@@ -44,7 +45,8 @@ class Explained:
 def try_(*, roubles: str, kept_orders: int, at: str | None, path: Path | None, as_json: bool) -> None:
     """Посчитать на примере: сколько баллов даст оплата, когда они станут доступны и когда сгорят."""
     kopecks = _kopecks(roubles)
-    env = read_environment()
+    with explained():
+        env = read_environment()
     checked = check_programme(path or programme_path(env), env)
     file = checked.programme_file
     if file is None:
@@ -141,5 +143,7 @@ def _instant(text: str | None, timezone: str) -> datetime:
         given = datetime.fromisoformat(text)
     except ValueError:
         fail(f"Не понимаю дату {text!r}", "пишите 2026-01-10 или 2026-01-10T12:00")
+    if not YEARS[0] <= given.year <= YEARS[1]:
+        fail(f"Год {given.year} не годится", f"от {YEARS[0]} до {YEARS[1]}")
     local = given if given.tzinfo else given.replace(tzinfo=ZoneInfo(timezone))
     return local.astimezone(UTC)

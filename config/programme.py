@@ -83,7 +83,7 @@ def check_programme(path: Path, env: Mapping[str, str], *, secrets_required: boo
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = "файла правил нет" if isinstance(error, FileNotFoundError) else "файл правил не открывается"
-        fix = "укажите путь ключом --file или переменной PROGRAMME; новый файл создаст kopilka init"
+        fix = "укажите путь ключом --file или переменной PROGRAMME; образец лежит в config/programme.yaml поставки"
         return CheckResult(None, (error_at(_START, "file-missing", reason, fix),), Source(str(path), ()))
     document = read_yaml(data)
     notes = Notes(problems=list(document.problems))

@@ -146,15 +146,14 @@ def _let_in(rt: Runtime) -> Response:
 
 def _standing(rt: Runtime, zone: ZoneInfo) -> tuple[list[Row], list[Row]]:
     """What waits for a person, and what has failed and will be tried again by the program."""
-    inbox, outbox = lookup.events(rt, states=("parked", "waiting"), limit=ROWS_LOOKED_AT)
-    parked: list[Row] = []
-    failing: list[Row] = []
-    for box, rows in (("inbox", inbox), ("outbox", outbox)):
-        for row in rows:
-            is_parked = row.state == "parked"
-            if is_parked or row.failures:
-                (parked if is_parked else failing).append(_row(box, row, zone, is_parked=is_parked))
-    return parked[:ROWS_SHOWN], failing[:ROWS_SHOWN]
+    shown = {}
+    for state in ("parked", "waiting"):
+        inbox, outbox = lookup.events(rt, states=(state,), limit=ROWS_LOOKED_AT)
+        rows = [("inbox", row) for row in inbox] + [("outbox", row) for row in outbox]
+        shown[state] = [
+            _row(box, row, zone, is_parked=state == "parked") for box, row in rows if state == "parked" or row.failures
+        ][:ROWS_SHOWN]
+    return shown["parked"], shown["waiting"]
 
 
 def _row(box: str, row: Any, zone: ZoneInfo, *, is_parked: bool) -> Row:

@@ -50,7 +50,6 @@ _FAILURES = {
     "FieldAmbiguous": "В amoCRM несколько полей с одним именем",
     "NotConfigured": "Не хватает настройки",
 }
-_OWN_PREFIXES = ("NotYet: ", "SetupIncomplete: ", "NeedsPerson: ")
 
 
 class Reason(NamedTuple):
@@ -85,9 +84,6 @@ def outbox_title(kind: str, target_id: int) -> str:
 def reason(outcome: str | None) -> Reason:
     """The sentence for a person; the program's own text is kept beside it when it is another language."""
     text = outcome or "Причина не записана"
-    for prefix in _OWN_PREFIXES:
-        if text.startswith(prefix):
-            return Reason(text.removeprefix(prefix), "")
     name, separator, _ = text.partition(": ")
     if separator and name.isidentifier() and name.isascii():
         return Reason(_FAILURES.get(name, "Неожиданная ошибка программы"), text)

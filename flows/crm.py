@@ -158,7 +158,7 @@ def _push_fields(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]
             crm.update_contacts(changes)
         rt.failpoints.reach("crm.after_fields")
     for member in present:
-        desk.states[member.id] = replace(desk.states[member.id], pushed_fields=wanted[member.id])
+        desk.states[member.id] = replace(desk.states[member.id], pushed_fields=_by_field_id(ids, wanted[member.id]))
     _save(rt, desk)
 
 
@@ -177,8 +177,17 @@ def _difference_from_pushed(
     member: Member, ids: Mapping[str, int], wanted: Mapping[str, FieldValue], state: CrmState
 ) -> ContactChange | None:
     pushed = state.pushed_fields or {}
-    values = {ids[key]: value for key, value in wanted.items() if key in ids and pushed.get(key) != value}
+    values = {
+        int(field_id): value
+        for field_id, value in _by_field_id(ids, wanted).items()
+        if field_id not in pushed or pushed[field_id] != value
+    }
     return ContactChange(member.contact_ref, values) if values else None
+
+
+def _by_field_id(ids: Mapping[str, int], wanted: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
+    """Remembered by the CRM's field, not by our key: a field that is new, or was made anew, has been told nothing."""
+    return {str(ids[key]): value for key, value in wanted.items() if key in ids}
 
 
 def _push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
@@ -215,8 +224,8 @@ def _find_customers(crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
         known = contact.customer_ids if contact is not None else ()
         if not known and desk.states[member.id].pushed_segment is not None:
             known = tuple(one.id for one in crm.find_customers(member.card_number) if member.card_number in one.name)
-            for customer_ref in known[:1]:
-                crm.link_contact_to_customer(customer_ref, member.contact_ref)
+            if known:
+                crm.link_contact_to_customer(min(known), member.contact_ref)
         if known:
             desk.states[member.id] = replace(desk.states[member.id], customer_ref=min(known), pushed_segment=None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ TURN_WAIT_MAX_S = 8.0
 """Whoever would wait longer for a turn gives up and tries later."""
 
 DIRECTORY_LIFE = timedelta(hours=1)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class StoredTokens:
@@ -116,6 +117,11 @@ class StoredDirectory:
     def get(self, name: str) -> Mapping[str, Any] | None:
         with self._db.autocommit() as connection:
             return access.directory_entry(connection, name, not_before=self._clock() - DIRECTORY_LIFE)
+
+    def recall(self, name: str) -> Mapping[str, Any] | None:
+        """An entry of any age: what does not change while the account is the same."""
+        with self._db.autocommit() as connection:
+            return access.directory_entry(connection, name, not_before=LONG_AGO)
 
     def put(self, name: str, content: Mapping[str, Any]) -> None:
         with self._db.autocommit() as connection:

@@ -100,7 +100,9 @@ def _follow(tx: sa.Connection, rt: Runtime, deal_ref: int, deal: Deal | None, fo
     if order is None and not is_paid:
         return "сделка не оплачена" if deal else "такой сделки в CRM нет"
     order = order or orders.open_order(tx, deal_ref, now=now)
-    member_id = _enrol(tx, rt, deal, found) if order.member_id is None else order.member_id
+    member_id = order.member_id
+    if member_id is None or (order.is_untouched and deal is not None and deal.main_contact_id in found.names):
+        member_id = _enrol(tx, rt, deal, found)
     price_kopecks = order.price_kopecks if deal is None else deal.price_kopecks
     orders.save_deal(tx, order.id, member_id=member_id, price_kopecks=price_kopecks, is_stage_paid=is_paid)
     fresh = orders.by_ids(tx, [order.id])[order.id]
@@ -162,7 +164,7 @@ def _foreign(rt: Runtime, body: HookBody) -> str | None:
     if body.subdomain is not None and subdomain is not None and body.subdomain != subdomain:
         return "пропущено: хук чужого аккаунта"
     if body.account_id is not None:
-        known = rt.directory.get(ACCOUNT)
+        known = rt.directory.recall(ACCOUNT)
         if known is not None and known.get("id") != body.account_id:
             return "пропущено: хук чужого аккаунта"
     return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from config.programme import ProgrammeInvalid
 from config.settings import SettingsInvalid
 from connector.errors import BadReply, BadSignature, ConnectorError
-from flows.runtime import KeyMismatch
+from flows.runtime import KeyMismatch, SchemaMismatch
+from flows.settle import SetupIncomplete
 from storage.db import DatabaseAway
 from wallet.errors import WalletError
 
@@ -16,6 +17,8 @@ __all__ = [
     "DatabaseAway",
     "KeyMismatch",
     "ProgrammeInvalid",
+    "SchemaMismatch",
     "SettingsInvalid",
+    "SetupIncomplete",
     "WalletError",
 ]

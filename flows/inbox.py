@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from connector.errors import BadReply, ConnectorError
+from connector.errors import BadReply
 from flows import deals, payments, settle
 from storage import boxes, inbox
 from storage.db import DatabaseAway
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 50
 LEASE_MARGIN = timedelta(seconds=25)
-"""A row is not begun unless its lease lasts at least this long: longer than any one call outside may take."""
+"""A row is not begun unless its lease lasts at least this long: a turn at the gate, connecting and reading together."""
 
 _log = structlog.get_logger(__name__)
 
@@ -57,16 +57,10 @@ def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
     """Works due rows until none is left or `stop_at` has come. Returns how many were worked."""
     worked = 0
     while stop_at is None or rt.now() < stop_at:
-        rows = _claim(rt, alone=False)
-        if len(rows) == BATCH_ROWS:
-            rt.bell.ring("inbox", rows[-1].claim.id)  # more is waiting: wake another worker
-        rows_alone = _claim(rt, alone=True)
-        if not rows and not rows_alone:
+        batch = sum(_claim_and_work(rt, alone=alone) for alone in (False, True))
+        if batch == 0:
             break
-        rt.failpoints.reach("inbox.after_claim")
-        for group in (rows, rows_alone):
-            _work(rt, group)
-        worked += len(rows) + len(rows_alone)
+        worked += batch
     return worked
 
 
@@ -90,15 +84,17 @@ def _store(rt: Runtime, message: Mapping[str, Any]) -> Stored:
         return inbox.add_at_once(connection, **message)
 
 
-def _claim(rt: Runtime, *, alone: bool) -> Sequence[InboxRow]:
-    with rt.db.begin() as tx:
-        return inbox.claim(tx, now=rt.now(), lease=rt.lease, limit=BATCH_ROWS, alone=alone)
-
-
-def _work(rt: Runtime, rows: Sequence[InboxRow]) -> None:
-    """Rows of one claim. Deals are read from the CRM together, everything else goes row by row."""
+def _claim_and_work(rt: Runtime, *, alone: bool) -> int:
+    """Rows of one claim; none is begun whose lease could run out meanwhile."""
     good_until = rt.now() + rt.lease - LEASE_MARGIN
-    wanted_deals = [row for row in rows if row.source == deals.DEAL_SOURCE]
+    with rt.db.begin() as tx:
+        rows = inbox.claim(tx, now=rt.now(), lease=rt.lease, limit=BATCH_ROWS, alone=alone)
+    if not rows:
+        return 0
+    if len(rows) == BATCH_ROWS:
+        rt.bell.ring("inbox", rows[-1].claim.id)  # more is waiting: wake another worker
+    rt.failpoints.reach("inbox.after_claim")
+    _work_deals(rt, [row for row in rows if row.source == deals.DEAL_SOURCE])
     for row in rows:
         if row.source == deals.DEAL_SOURCE:
             continue
@@ -108,18 +104,19 @@ def _work(rt: Runtime, rows: Sequence[InboxRow]) -> None:
             settle.inbox_row(rt, row.claim, partial(deals.split_hook, rt, row))
         else:
             settle.inbox_row(rt, row.claim, partial(payments.record, rt, row))
-    if not wanted_deals:
+    return len(rows)
+
+
+def _work_deals(rt: Runtime, rows: Sequence[InboxRow]) -> None:
+    """Deals of one claim are read from the CRM together, then each follows in a transaction of its own."""
+    if not rows:
         return
-    if rt.now() > good_until:
-        _release(rt, wanted_deals)
-        return
-    try:
-        found = deals.fetch(rt, [int(row.external_id) for row in wanted_deals])
-    except (ConnectorError, settle.SetupIncomplete) as failure:
-        settle.failed_rows(rt, "inbox", [row.claim for row in wanted_deals], failure)
+    claims = [row.claim for row in rows]
+    found = settle.fetched(rt, "inbox", claims, partial(deals.fetch, rt, [int(row.external_id) for row in rows]))
+    if found is None:
         return
     rt.failpoints.reach("inbox.after_fetch")
-    for row in wanted_deals:
+    for row in rows:
         settle.inbox_row(rt, row.claim, partial(deals.record, rt, row, found))
 
 

@@ -38,7 +38,8 @@ def record(rt: Runtime, row: InboxRow) -> None:
         if deal_ref is None:
             raise NeedsPerson("В платеже нет номера сделки: укажите его в заказе вида L1234-1 или сверьте вручную")
         order = orders.open_order(tx, deal_ref, now=now)
-        orders.save_payment(tx, order.id, facts, now=now)
+        if orders.save_payment(tx, order.id, facts, now=now) != order.id:
+            raise NeedsPerson(f"Платёж уже отнесён к другой сделке, а теперь назвал сделку {deal_ref}: сверьте вручную")
         if order.member_id is None:
             inbox.add(tx, source=deals.DEAL_SOURCE, external_id=str(deal_ref), body=b"", is_hint=True, now=now)
             outcome = "платёж записан, сделка будет прочитана в CRM"

@@ -40,14 +40,14 @@ def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at:
     version = order.rules_version or rt.rules_version
     programme = rt.programme_of(tx, version)
     kept = kept_kopecks(OrderFacts(payments, order.is_stage_paid, order.price_kopecks), programme.accrual)
-    paid_at = order.paid_at or ((captured_at or occurred_at) if kept else None)
+    earned_at = captured_at or occurred_at
     kept_orders = orders.kept_by_others(tx, member.id, except_order=order.id) + (kept > 0)
     decision = accrual.converge(
         accrual.OrderState(
             order_id=order.id,
             revision=order.revision,
             kept_kopecks=kept,
-            paid_at=paid_at or now,
+            paid_at=earned_at,
             lots=ledger.order_lots(tx, order.id),
             programme=programme,
             rules_version=version,
@@ -60,7 +60,7 @@ def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at:
         tx,
         order.id,
         kept_kopecks=kept,
-        paid_at=paid_at,
+        paid_at=order.paid_at or (earned_at if kept else None),
         revision=order.revision + bool(decision),
         rules_version=version if decision or kept else order.rules_version,
     )

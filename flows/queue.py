@@ -25,7 +25,9 @@ RUNG_FOR_MS = 5_000
 TELL_PAUSE_S = 0.005
 """A bell whose job was lost may ring again after this."""
 
-JOB_TIMEOUT_S = 120
+JOB_TIMEOUT_S = 300
+"""A last resort: jobs end by themselves after a minute, and every call in them has a limit of its own."""
+
 WORKER_TTL_S = 60
 MAINTENANCE_INTERVAL_S = 15
 RECONNECT_MAX_S = 5.0

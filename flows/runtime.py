@@ -26,7 +26,7 @@ from flows.failpoints import Failpoints
 from flows.keys import Keys
 from flows.queue import Bell
 from flows.wallets import Google, design_of, google_identity, signer_of
-from storage import installation, rules
+from storage import installation, rules, schema
 from storage.db import Database
 from storage.members import NewCard
 
@@ -54,6 +54,15 @@ class KeyMismatch(Exception):
             "Как исправить: верните прежний SECRET_KEY из резервной копии .env. Если ключ сменили намеренно, впишите "
             "оба через запятую, новый первым. Если прежний ключ утерян: kopilka init --accept-new-key, затем "
             "подключите amoCRM заново; баллы при этом не пострадают."
+        )
+
+
+class SchemaMismatch(Exception):
+    """The database's schema is not the one this code was written for."""
+
+    def __init__(self, found: str | None, expected: str) -> None:
+        super().__init__(
+            f"Схема базы {found or 'ещё не создана'}, а программе нужна {expected}.\nКак исправить: kopilka migrate"
         )
 
 
@@ -170,7 +179,13 @@ def build_runtime(
 
 
 def prepare(rt: Runtime) -> None:
-    """Before a process serves: the key must be the database's, the present rules are stored. Raises KeyMismatch."""
+    """Before a process serves: schema and key must be the database's, the present rules are stored.
+
+    Raises SchemaMismatch, KeyMismatch, DatabaseAway.
+    """
+    found = schema.current(rt.db)
+    if found != schema.expected():
+        raise SchemaMismatch(found, schema.expected())
     with rt.db.begin() as tx:
         stored = installation.key_fingerprint(tx)
         if stored is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from flows.runtime import Runtime
     from storage.boxes import Box, Claim
+
+Found = TypeVar("Found")
 
 UNSURE_FOR = timedelta(seconds=90)
 """A write whose answer was lost is taken to land within this time, or never."""
@@ -79,6 +81,17 @@ def written_once() -> Iterator[None]:
         if failure.ambiguous:
             failure.retry_after_s = max(failure.retry_after_s or 0.0, UNSURE_FOR.total_seconds())
         raise
+
+
+def fetched(rt: Runtime, box: Box, claims: Sequence[Claim], fetch: Callable[[], Found]) -> Found | None:
+    """What many rows need from outside; None when it failed, and the rows are sent back with the reason."""
+    try:
+        return fetch()
+    except DatabaseAway:
+        raise
+    except Exception as failure:  # noqa: BLE001 - the outermost net of the job loop
+        failed_rows(rt, box, claims, failure)
+        return None
 
 
 def inbox_row(rt: Runtime, claim: Claim, work: Callable[[], None]) -> None:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    import sqlalchemy as sa
-
     from flows.runtime import Runtime
     from storage.boxes import Box
 
 BODIES_KEPT = timedelta(days=90)
 RETENTION = "retention"
 RETENTION_EVERY = timedelta(hours=1)
+RETENTION_STEP_ROWS = 500
+RETENTION_STEPS_MAX = 200
 OWN_WORK_FOR = timedelta(seconds=20)
 """How long one round works by itself while Redis is away."""
 
@@ -58,7 +58,6 @@ def sweep_once(rt: Runtime) -> Round:
             reclaimed += boxes.reclaim_expired(tx, box, now=now)
     activated = points.activate_members(rt, now=now)
     with rt.db.begin() as tx:
-        _forget_old_bodies(tx, now)
         installation.beat(tx, "sweep", now=now)
     rung = worked = 0
     for box in BOXES:  # inbox first: what it leaves in the outbox goes the same way
@@ -71,6 +70,7 @@ def sweep_once(rt: Runtime) -> Round:
         else:
             _log.warning("redis_away_working_here", box=box, due=due)
             worked += DRAINS[box](rt, stop_at=rt.now() + OWN_WORK_FOR)
+    _forget_old_bodies(rt, now)
     return Round(reclaimed, activated, rung, worked)
 
 
@@ -90,10 +90,14 @@ def sweep_forever(rt: Runtime, *, is_stopped: Callable[[], bool]) -> None:
             time.sleep(min(0.2, rt.settings.sweep_interval_s))
 
 
-def _forget_old_bodies(tx: sa.Connection, now: datetime) -> None:
-    """Once an hour: raw bodies are kept no longer than design section 4 allows."""
-    last = installation.heartbeats(tx).get(RETENTION)
-    if last is not None and now - last < RETENTION_EVERY:
-        return
-    inbox_storage.forget_bodies(tx, before=now - BODIES_KEPT)
-    installation.beat(tx, RETENTION, now=now)
+def _forget_old_bodies(rt: Runtime, now: datetime) -> None:
+    """Once an hour, in small steps: raw bodies are kept no longer than design section 4 allows."""
+    with rt.db.begin() as tx:
+        last = installation.heartbeats(tx).get(RETENTION)
+        if last is not None and now - last < RETENTION_EVERY:
+            return
+        installation.beat(tx, RETENTION, now=now)
+    for _ in range(RETENTION_STEPS_MAX):
+        with rt.db.begin() as tx:
+            if inbox_storage.forget_bodies(tx, before=now - BODIES_KEPT, limit=RETENTION_STEP_ROWS) == 0:
+                return

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from flows import inbox, outbox, queue
-from storage import installation
 from storage.db import DatabaseAway
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ def job(rt: Runtime, name: str, drain: Callable[..., int]) -> Callable[[], None]
             worked = drain(rt, stop_at=stop_at)
             if rt.now() >= stop_at:
                 rt.bell.ring(name, 0)
-            with rt.db.begin() as tx:
-                installation.beat(tx, f"worker {name}", now=rt.now())
             _log.info("drained", box=name, rows=worked)
         except DatabaseAway as failure:
             _log.warning("database_away", box=name, error=str(failure))

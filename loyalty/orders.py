@@ -26,10 +26,15 @@ class PaymentTotals:
     def kept_kopecks(self) -> int:
         return 0 if self.is_refund_total else max(0, self.captured_kopecks - self.refunded_kopecks)
 
+    @property
+    def moved_money(self) -> bool:
+        """A hold alone moves none; a refund we heard of does, even if its capture has not reached us."""
+        return self.captured_kopecks > 0 or self.refunded_kopecks > 0 or self.is_refund_total
+
 
 @dataclass(frozen=True)
 class OrderFacts:
-    """`is_stage_paid`: the CRM says the deal stands in the paid stage; `price_kopecks`: the deal's price there."""
+    """`is_stage_paid`: the CRM says the deal stands in a paid stage; `price_kopecks`: the deal's price there."""
 
     payments: tuple[PaymentTotals, ...]
     is_stage_paid: bool
@@ -37,11 +42,20 @@ class OrderFacts:
 
 
 def kept_kopecks(facts: OrderFacts, rules: AccrualRules) -> int:
-    """Money the shop kept. Payments decide as soon as one was captured; until then a paid stage stands for the price
-    (cash, an invoice paid elsewhere)."""
-    paid = [payment for payment in facts.payments if payment.captured_kopecks > 0]
-    if paid:
-        return sum(payment.kept_kopecks for payment in paid) if "payment" in rules.earn_on else 0
+    """Money the shop kept. Where payments earn, they decide as soon as one has moved money; until then, or where only
+    the stage earns, a paid stage stands for the deal's price less what is known to be returned."""
+    moved = [payment for payment in facts.payments if payment.moved_money]
+    if moved and "payment" in rules.earn_on:
+        return sum(payment.kept_kopecks for payment in moved)
     if "stage" in rules.earn_on and facts.is_stage_paid:
-        return facts.price_kopecks
+        return _price_less_refunds(facts.price_kopecks, moved)
     return 0
+
+
+def _price_less_refunds(price_kopecks: int, payments: list[PaymentTotals]) -> int:
+    if any(payment.is_refund_total and payment.captured_kopecks == 0 for payment in payments):
+        return 0
+    returned = sum(
+        payment.captured_kopecks if payment.is_refund_total else payment.refunded_kopecks for payment in payments
+    )
+    return max(0, price_kopecks - returned)

@@ -46,6 +46,7 @@ _ADD = """
     ON CONFLICT ON CONSTRAINT one_row_per_event DO UPDATE SET
         arrivals = inbox.arrivals + 1,
         is_conflict = inbox.is_conflict OR inbox.body_digest <> EXCLUDED.body_digest,
+        body = CASE WHEN inbox.body = ''::bytea THEN EXCLUDED.body ELSE inbox.body END,
         wanted = inbox.wanted + (%(is_hint)s)::int,
         failures = CASE WHEN %(is_hint)s AND inbox.state = 'parked' THEN 0 ELSE inbox.failures END,
         due_at = CASE WHEN %(is_hint)s AND inbox.state IN ('done', 'parked') THEN EXCLUDED.due_at
@@ -91,12 +92,17 @@ def recent(tx: sa.Connection, *, states: Sequence[str], limit: int) -> Sequence[
     return tx.execute(statement, {"states": list(states), "limit": limit}).all()
 
 
-def forget_bodies(tx: sa.Connection, *, before: datetime) -> int:
-    """Empties the bodies of finished rows older than `before` (kept 90 days: design, section 4). The id stays."""
+def forget_bodies(tx: sa.Connection, *, before: datetime, limit: int) -> int:
+    """Empties at most `limit` bodies of finished rows older than `before` (kept 90 days: design, section 4)."""
     statement = sa.text(
-        "UPDATE inbox SET body = ''::bytea WHERE state = 'done' AND received_at < :before AND body <> ''::bytea"
+        """
+        UPDATE inbox SET body = ''::bytea WHERE id IN (
+            SELECT id FROM inbox
+            WHERE received_at < :before AND state IN ('done', 'parked') AND body <> ''::bytea LIMIT :limit
+        )
+        """
     )
-    return tx.execute(statement, {"before": before}).rowcount
+    return tx.execute(statement, {"before": before, "limit": limit}).rowcount
 
 
 def _parameters(source: str, external_id: str, body: bytes, *, is_hint: bool, now: datetime) -> dict[str, Any]:

@@ -32,6 +32,11 @@ class Order:
     noted_points: int
     noting_revision: int
 
+    @property
+    def is_untouched(self) -> bool:
+        """Nothing was ever counted for it: its buyer may still change."""
+        return self.revision == 0 and self.kept_kopecks == 0
+
 
 _COLUMNS = (
     "id, deal_ref, member_id, price_kopecks, is_stage_paid, kept_kopecks, paid_at, revision, "
@@ -59,6 +64,7 @@ _SAVE_PAYMENT = sa.text(
         is_refund_total = p.is_refund_total OR EXCLUDED.is_refund_total,
         status = EXCLUDED.status,
         captured_at = LEAST(p.captured_at, EXCLUDED.captured_at)
+    RETURNING order_id
     """
 )
 
@@ -89,26 +95,29 @@ def of_payment(tx: sa.Connection, acquirer: str, payment_ref: str) -> int | None
     return tx.execute(statement, {"acquirer": acquirer, "payment_ref": payment_ref}).scalar_one_or_none()
 
 
-def save_payment(tx: sa.Connection, order_id: int, facts: PaymentFacts, *, now: datetime) -> None:
-    """Merges what an acquirer says of one payment into what is known: totals only grow."""
-    tx.execute(
-        _SAVE_PAYMENT,
-        {
-            "acquirer": facts.acquirer,
-            "payment_ref": facts.payment_ref,
-            "order_id": order_id,
-            "captured": facts.captured_kopecks,
-            "refunded": facts.refunded_kopecks,
-            "is_total": facts.refund_is_total,
-            "status": facts.status,
-            "captured_at": (facts.occurred_at or now) if facts.captured_kopecks else None,
-            "now": now,
-        },
+def save_payment(tx: sa.Connection, order_id: int, facts: PaymentFacts, *, now: datetime) -> int:
+    """Merges what an acquirer says of one payment into what is known: totals only grow. Returns the order that the
+    payment has belonged to since it was first heard of."""
+    return int(
+        tx.execute(
+            _SAVE_PAYMENT,
+            {
+                "acquirer": facts.acquirer,
+                "payment_ref": facts.payment_ref,
+                "order_id": order_id,
+                "captured": facts.captured_kopecks,
+                "refunded": facts.refunded_kopecks,
+                "is_total": facts.refund_is_total,
+                "status": facts.status,
+                "captured_at": (facts.occurred_at or now) if facts.captured_kopecks else None,
+                "now": now,
+            },
+        ).scalar_one()
     )
 
 
 def payment_totals(tx: sa.Connection, order_id: int) -> tuple[tuple[PaymentTotals, ...], datetime | None]:
-    """The order's payments and the instant of its first captured one."""
+    """The order's payments and the instant of the newest captured one: the fact that new points are dated by."""
     found = tx.execute(
         sa.text(
             "SELECT captured_kopecks, refunded_kopecks, is_refund_total, captured_at FROM payment WHERE order_id = :id"
@@ -116,7 +125,7 @@ def payment_totals(tx: sa.Connection, order_id: int) -> tuple[tuple[PaymentTotal
         {"id": order_id},
     ).all()
     totals = tuple(PaymentTotals(row.captured_kopecks, row.refunded_kopecks, row.is_refund_total) for row in found)
-    return totals, min((row.captured_at for row in found if row.captured_at), default=None)
+    return totals, max((row.captured_at for row in found if row.captured_at), default=None)
 
 
 def save_deal(tx: sa.Connection, order_id: int, *, member_id: int, price_kopecks: int, is_stage_paid: bool) -> None:
@@ -124,20 +133,13 @@ def save_deal(tx: sa.Connection, order_id: int, *, member_id: int, price_kopecks
     tx.execute(
         sa.text(
             """
-            UPDATE orders SET member_id = COALESCE(member_id, :member_id), price_kopecks = :price,
-                is_stage_paid = :is_stage_paid
+            UPDATE orders SET price_kopecks = :price, is_stage_paid = :is_stage_paid,
+                member_id = CASE WHEN revision = 0 AND kept_kopecks = 0 THEN :member_id
+                                 ELSE COALESCE(member_id, :member_id) END
             WHERE id = :id
             """
         ),
         {"id": order_id, "member_id": member_id, "price": price_kopecks, "is_stage_paid": is_stage_paid},
-    )
-
-
-def save_stage(tx: sa.Connection, order_id: int, *, is_stage_paid: bool) -> None:
-    """The deal left the paid stage, was deleted, or came back without its price being known."""
-    tx.execute(
-        sa.text("UPDATE orders SET is_stage_paid = :is_stage_paid WHERE id = :id"),
-        {"id": order_id, "is_stage_paid": is_stage_paid},
     )
 
 

@@ -150,7 +150,7 @@ def _told(content: dict[str, Any], payment_ref: str) -> PaymentFacts | Ignored |
     if status == "PARTIAL_REFUNDED":
         return NeedsPerson(
             "Т-Банк сообщил о частичном возврате, но не говорит, какая сумма возвращена. "
-            "Проверьте сумму в кабинете банка и внесите возврат вручную."
+            "Баллы не тронуты: сверьте сумму в кабинете банка; возврат целиком учтётся сам."
         )
     if status not in _STATUSES:
         return Ignored(f"status {status}")

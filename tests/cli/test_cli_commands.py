@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from kopilka_testing import ROOT, SECRET_KEY, Shop, hook_body, settle, tbank_body
 
 from cli.main import COMMANDS, main
+from cli.services.postgres import RunningPostgres, create_database, drop_database
 from flows import inbox
 from flows.runtime import Runtime
 
@@ -217,3 +218,49 @@ def test_migrate_twice_is_once(kopilka: Callable[..., Result]) -> None:
 
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert first.output == second.output
+
+
+def test_the_readme_installation_works_from_the_example_file(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dotenv = tmp_path / ".env"
+    dotenv.write_bytes((ROOT / ".env.example").read_bytes())
+    without_key = {name: value for name, value in environment.items() if name != "SECRET_KEY"}
+
+    result = CliRunner().invoke(main, ["init"], env=without_key)
+
+    assert result.exit_code == 0, result.output
+    assert dotenv.read_text(encoding="utf-8").count("\nSECRET_KEY=") == 1
+    assert stat.S_IMODE(dotenv.stat().st_mode) == 0o600
+    assert CliRunner().invoke(main, ["verify-ledger"], env=without_key).exit_code == 0
+
+
+def test_a_long_lived_token_connects_without_a_code_and_again(
+    rt: Runtime, shop: Shop, kopilka: Callable[..., Result]
+) -> None:
+    first, second = kopilka("amocrm", "connect"), kopilka("amocrm", "connect")
+
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output
+    assert "Вебхук подписан" in first.output
+    assert "код авторизации не нужен" in kopilka("amocrm", "connect", "--code", "x").output
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "вчера"])
+def test_try_refuses_a_day_that_no_calendar_needs(kopilka: Callable[..., Result], day: str) -> None:
+    result = kopilka("try", "--order", "100", "--at", day)
+
+    assert result.exit_code == 2
+    assert "Как исправить: " in result.output
+
+
+def test_a_database_without_our_schema_is_told_to_migrate(
+    environment: dict[str, str], postgres_server: RunningPostgres
+) -> None:
+    url = create_database(postgres_server.url, "without_schema")
+
+    result = CliRunner().invoke(main, ["sweep"], env={**environment, "DATABASE_URL": url})
+    drop_database(postgres_server.url, "without_schema")
+
+    assert result.exit_code == 2
+    assert "kopilka migrate" in result.output

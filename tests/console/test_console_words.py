@@ -30,8 +30,8 @@ def test_an_incoming_row_is_called_by_what_a_person_can_look_up(source: str, ext
 @pytest.mark.parametrize(
     ("outcome", "text", "technical"),
     [
-        ("NotYet: У сделки нет контакта", "У сделки нет контакта", ""),
-        ("SetupIncomplete: В amoCRM нет воронки «X»; есть: Y", "В amoCRM нет воронки «X»; есть: Y", ""),
+        ("У сделки нет контакта", "У сделки нет контакта", ""),
+        ("В amoCRM нет воронки «X»; есть: Y", "В amoCRM нет воронки «X»; есть: Y", ""),
         ("В платеже нет номера сделки: укажите", "В платеже нет номера сделки: укажите", ""),
         ("ServerFailed: GET /x: 500", "Ошибка на стороне сервиса", "ServerFailed: GET /x: 500"),
         ("KeyError: 'x'", "Неожиданная ошибка программы", "KeyError: 'x'"),

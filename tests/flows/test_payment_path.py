@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kopilka_testing import Shop, hook_body, settle, tbank_body
+from kopilka_testing import CRM_TOKEN, Shop, StandingClock, hook_body, settle, tbank_body
 
 from flows import health, inbox, lookup
 from flows.runtime import Runtime
@@ -67,3 +67,93 @@ def test_a_stage_that_the_funnel_lacks_waits_and_names_those_it_has(rt: Runtime,
     waiting, _ = lookup.events(rt, states=["waiting"], limit=10)
     assert "нет этапа «Оплочен»; есть: Неразобранное, " in waiting[0].outcome
     assert "Поправьте amocrm.paid_status" in waiting[0].outcome
+
+
+def test_a_refund_that_overtook_its_payment_leaves_no_points_in_a_paid_stage(rt: Runtime, shop: Shop) -> None:
+    deal_id, contact_id = shop.deal(4_990, status="Оплачен")
+
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, "REFUNDED"), None)
+    settle(rt)
+
+    assert _net(rt, contact_id) == 0
+
+
+def test_a_second_payment_of_an_order_has_its_own_activation_and_expiry(
+    rt: Runtime, shop: Shop, clock: StandingClock
+) -> None:
+    deal_id, contact_id = shop.deal(5_000)
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, kopecks=100_000, payment_id=1), None)
+    settle(rt)
+    clock.forward(days=200)
+
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, kopecks=400_000, payment_id=2), None)
+    settle(rt)
+
+    account = lookup.by_contact(rt, contact_id)
+    assert account is not None
+    newest = next(line for line in account.lines if line.move == "accrue")
+    assert newest.points == 400
+    assert newest.activates_at > clock()
+
+
+def test_a_payment_that_later_names_another_deal_waits_for_a_person(rt: Runtime, shop: Shop) -> None:
+    first, contact_id = shop.deal(4_990)
+    second, _ = shop.deal(4_990)
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(first), None)
+    settle(rt)
+    before = _net(rt, contact_id)
+
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(second, "REFUNDED"), None)
+    settle(rt)
+
+    parked, _ = lookup.events(rt, states=["parked"], limit=10)
+    assert "уже отнесён к другой сделке" in parked[0].outcome
+    assert _net(rt, contact_id) == before
+
+
+def test_the_buyer_may_be_corrected_until_something_was_counted(rt: Runtime, shop: Shop) -> None:
+    deal_id, wrong = shop.deal(4_990, buyer="Не тот")
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, "AUTHORIZED"), None)
+    settle(rt)
+    right = shop.crm(
+        "POST", "/sim/deals", {"name": "x", "price_roubles": 1, "contact": {"name": "Та", "phone": "+79005550000"}}
+    )
+    _change_contact(shop, deal_id, wrong, right["contact_id"])
+    inbox.accept_hook(rt, hook_body(deal_id, action="update"))
+    settle(rt)
+
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id), None)
+    settle(rt)
+
+    assert _net(rt, right["contact_id"]) == 799
+    assert _net(rt, wrong) == 0
+
+
+def test_a_contact_field_that_the_rules_name_later_is_filled_for_old_members_too(rt: Runtime, shop: Shop) -> None:
+    assert rt.file.amocrm is not None
+    every = rt.file.amocrm.contact_fields
+    fewer = {role: name for role, name in every.items() if role != "card_link"}
+    rt.file = replace(rt.file, amocrm=replace(rt.file.amocrm, contact_fields=fewer))
+    deal_id, _ = shop.deal(4_990)
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, kopecks=100_000, payment_id=1), None)
+    settle(rt)
+    assert "Ссылка на карту" not in shop.fields(deal_id)
+    rt.file = replace(rt.file, amocrm=replace(rt.file.amocrm, contact_fields=every))
+
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, kopecks=100_000, payment_id=2), None)
+    settle(rt)
+
+    assert shop.fields(deal_id)["Ссылка на карту"].startswith("https://bonus.sportgory.ru/c/")
+
+
+def _net(rt: Runtime, contact_id: int) -> int:
+    account = lookup.by_contact(rt, contact_id)
+    return 0 if account is None else account.member.balance.net
+
+
+def _change_contact(shop: Shop, deal_id: int, old: int, new: int) -> None:
+    headers = {"Authorization": f"Bearer {CRM_TOKEN}"}
+    for verb, contact_id in (("unlink", old), ("link", new)):
+        url = f"{shop.crm_url}/api/v4/leads/{deal_id}/{verb}"
+        link = {"to_entity_id": contact_id, "to_entity_type": "contacts", "metadata": {"is_main": True}}
+        assert shop.session.post(url, json=[link], headers=headers, timeout=10).status_code < 300

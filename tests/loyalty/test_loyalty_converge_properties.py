@@ -204,10 +204,16 @@ def test_money_kept_is_never_negative_and_never_more_than_came(
         (("payment", "stage"), (PaymentTotals(100, 0, is_refund_total=True),), True, 0),
         (("payment",), (), True, 0),
         (("stage",), (), True, 777),
-        (("stage",), (PaymentTotals(100, 0),), True, 0),
+        (("payment", "stage"), (PaymentTotals(0, 0, is_refund_total=True),), True, 0),
+        (("payment", "stage"), (PaymentTotals(0, 50),), True, 0),
+        (("stage",), (PaymentTotals(100, 0),), True, 777),
+        (("stage",), (PaymentTotals(100, 30),), True, 747),
+        (("stage",), (PaymentTotals(777, 0, is_refund_total=True),), True, 0),
+        (("stage",), (PaymentTotals(0, 0, is_refund_total=True),), True, 0),
+        (("stage",), (PaymentTotals(100, 0),), False, 0),
     ],
 )
-def test_a_captured_payment_decides_and_the_stage_stands_in_until_there_is_one(
+def test_a_payment_that_moved_money_decides_and_the_stage_stands_in_until_there_is_one(
     earn_on: tuple[str, ...], payments: tuple[PaymentTotals, ...], is_stage_paid: bool, kept: int
 ) -> None:
     rules = replace(RULES.accrual, earn_on=earn_on)

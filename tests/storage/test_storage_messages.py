@@ -165,11 +165,14 @@ def test_bodies_of_old_finished_rows_are_forgotten_and_their_ids_kept(db: Databa
                 boxes.finish(tx, "inbox", row.claim, now=NOW, outcome="готово")
 
     with db.begin() as tx:
-        assert inbox.forget_bodies(tx, before=NOW - timedelta(days=90)) == 1
-        assert inbox.forget_bodies(tx, before=NOW - timedelta(days=90)) == 0
+        assert inbox.forget_bodies(tx, before=NOW - timedelta(days=90), limit=10) == 1
+        assert inbox.forget_bodies(tx, before=NOW - timedelta(days=90), limit=10) == 0
         bodies = tx.execute(sa.text("SELECT body FROM inbox ORDER BY id")).scalars().all()
     assert [bytes(body) for body in bodies] == [b"", b"body", b"body"]
     assert not arrive(db, is_hint=False, external_id="1").is_new
+    with db.begin() as tx:
+        again = tx.execute(sa.text("SELECT body FROM inbox WHERE external_id = '1'")).scalar_one()
+    assert bytes(again) == b"body", "a repeated message brings its forgotten body back"
 
 
 def test_a_hundred_changes_of_one_member_make_one_delivery(db: Database) -> None:

@@ -114,12 +114,14 @@ def test_a_payment_stays_with_the_order_it_was_matched_to(db: Database) -> None:
         assert orders.payment_totals(tx, second.id)[0] == ()
 
 
-def test_an_order_is_opened_once_and_stays_with_its_first_member(db: Database) -> None:
+def test_an_order_is_opened_once_and_stays_with_the_member_it_was_counted_for(db: Database) -> None:
     with db.begin() as tx:
         assert orders.find(tx, 306) is None
         order = orders.open_order(tx, 306, now=NOW)
         anna, boris = make_member(tx, 70_001), make_member(tx, 70_002)
+        orders.save_deal(tx, order.id, member_id=boris.id, price_kopecks=100, is_stage_paid=False)
         orders.save_deal(tx, order.id, member_id=anna.id, price_kopecks=100, is_stage_paid=True)
+        orders.save_result(tx, order.id, kept_kopecks=100, paid_at=NOW, revision=1, rules_version=None)
         orders.save_deal(tx, order.id, member_id=boris.id, price_kopecks=200, is_stage_paid=False)
 
         again = orders.open_order(tx, 306, now=NOW)

@@ -44,8 +44,9 @@ class TokenStore(Protocol):
         """Gives the claim back: the refresh token was certainly not spent."""
         ...
 
-    def mark_needs_reauth(self, reason: str) -> None:
-        """A person must connect again; `reason` holds no secrets. The claim stays until the next `save`."""
+    def mark_needs_reauth(self, reason: str, refresh_token_fingerprint: str) -> None:
+        """A person must connect again; `reason` holds no secrets. Only if the stored pair still has this fingerprint:
+        a person may have connected again meanwhile. The claim stays until the next `save`."""
         ...
 
 

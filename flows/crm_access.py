@@ -73,10 +73,10 @@ class StoredTokens:
     def abandon_refresh(self, refresh_token_fingerprint: str) -> None:
         self._mark("ok", None, refresh_token_fingerprint)
 
-    def mark_needs_reauth(self, reason: str) -> None:
-        self._mark("needs_reauth", reason, None)
+    def mark_needs_reauth(self, reason: str, refresh_token_fingerprint: str) -> None:
+        self._mark("needs_reauth", reason, refresh_token_fingerprint)
 
-    def _mark(self, state: str, reason: str | None, fingerprint: str | None) -> None:
+    def _mark(self, state: str, reason: str | None, fingerprint: str) -> None:
         with self._db.autocommit() as connection:
             access.mark_tokens(connection, NAME, state=state, reason=reason, now=self._clock(), fingerprint=fingerprint)
 

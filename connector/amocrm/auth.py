@@ -101,7 +101,7 @@ class OAuthTokens:
         """Steps: claim; ask without any lock; save before first use. A refresh is never repeated blindly, because a
         lost answer has already burnt the token."""
         if pair.refresh_token is None:
-            raise self._dead("there is no refresh token")
+            raise self._dead("there is no refresh token", sha256(b"").hexdigest())
         fingerprint = sha256(pair.refresh_token.encode()).hexdigest()
         if not self._store.begin_refresh(fingerprint):
             return self._refreshed_by_other(pair)
@@ -110,10 +110,10 @@ class OAuthTokens:
             fresh = self._pair_from(reply)
         except ConnectorError as failure:
             if isinstance(failure, NeedsReauth):
-                self._store.mark_needs_reauth(str(failure))
+                self._store.mark_needs_reauth(str(failure), fingerprint)
                 raise
             if failure.ambiguous:
-                raise self._dead("the answer to a refresh was lost, its token may be spent") from failure
+                raise self._dead("the answer to a refresh was lost, its token may be spent", fingerprint) from failure
             self._store.abandon_refresh(fingerprint)
             raise
         self._store.save(fresh)
@@ -127,8 +127,8 @@ class OAuthTokens:
             self._sleep(POLL_S)
         raise TimedOut("another process is refreshing the amoCRM token", retry_after_s=OTHERS_REFRESH_WAIT_S)
 
-    def _dead(self, reason: str) -> NeedsReauth:
-        self._store.mark_needs_reauth(reason)
+    def _dead(self, reason: str, fingerprint: str) -> NeedsReauth:
+        self._store.mark_needs_reauth(reason, fingerprint)
         return NeedsReauth(f"amoCRM must be connected again: {reason}")
 
     def _ask(self, grant: dict[str, str]) -> Reply:

@@ -125,9 +125,11 @@ class MemoryTokens:
             if self.claim == refresh_token_fingerprint:
                 self.claim = None
 
-    def mark_needs_reauth(self, reason: str) -> None:
+    def mark_needs_reauth(self, reason: str, refresh_token_fingerprint: str) -> None:
         with self._lock:
-            self.reauth_reason = reason
+            refresh = (self.pair.refresh_token if self.pair else None) or ""
+            if sha256(refresh.encode()).hexdigest() == refresh_token_fingerprint:
+                self.reauth_reason = reason
 
 
 @dataclass

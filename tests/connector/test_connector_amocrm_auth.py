@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -129,7 +130,7 @@ def test_a_waiter_learns_that_the_refresher_failed_for_good(make: Any, tokens: A
     tokens.claim = "another process"
 
     def other_fails(_: float) -> None:
-        tokens.mark_needs_reauth("revoked")
+        tokens.mark_needs_reauth("revoked", sha256(tokens.pair.refresh_token.encode()).hexdigest())
 
     with pytest.raises(NeedsReauth):
         make(sleep=other_fails).access_token()

@@ -58,16 +58,17 @@ class World:
     timings_s: dict[str, float] = field(default_factory=dict)
 
     def contract(self) -> dict[str, Any]:
-        """The line for programs (design, section 4)."""
+        """The line for programs (design, section 4). `secret` is what signs; T-Bank's own word for it is password."""
+        keys = self.secrets
         return {
             "urls": self.urls,
             "hook_path": self.hook_path,
             "api_token": self.api_token,
             "acquirers": {
-                "tbank": {"terminal": self.secrets["terminal"], "password": self.secrets["password"]},
-                "yookassa": {"shop_id": self.secrets["shop_id"], "secret": self.secrets["shop_secret"]},
+                "tbank": {"terminal": keys["terminal"], "password": keys["password"], "secret": keys["password"]},
+                "yookassa": {"shop_id": keys["shop_id"], "secret": keys["shop_secret"]},
             },
-            "crm": {"token": self.secrets["crm_token"], "subdomain": self.secrets["subdomain"]},
+            "crm": {"token": keys["crm_token"], "subdomain": keys["subdomain"]},
             "pids": {**self.service_pids, **{child.name: child.pid for child in self.children}},
             "state": str(self.folder),
             "ca_path": str(self.folder / "wallet" / "ca.pem"),

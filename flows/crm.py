@@ -8,15 +8,17 @@ and once more after the time in which the lost write could still land.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from connector.amocrm.contacts import ContactChange, contact_diff
-from connector.amocrm.customers import CustomerChange, CustomerDraft
+from connector.amocrm.customers import SEGMENTS_DIRECTORY_NAME as SEGMENTS_ENTRY
+from connector.amocrm.fields import DIRECTORY_NAME as FIELDS_ENTRY
 from connector.amocrm.fields import FieldSpec
-from connector.errors import ConnectorError, WrongMode
-from flows.settle import UNSURE_FOR, SetupIncomplete, written_once
-from loyalty import segments
+from connector.errors import Refused, WrongMode
+from flows.crm_customers import push_customers
+from flows.crm_desk import Desk, remember, save, segment_title, unsure_if_lost
+from flows.settle import NotYet, SetupIncomplete
 from storage import crm as crm_storage
 from storage import members, outbox
 
@@ -27,19 +29,13 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from connector.amocrm.client import AmoCrm
-    from connector.amocrm.contacts import Contact, FieldValue
+    from connector.amocrm.contacts import FieldValue
     from flows.runtime import Runtime
     from storage.crm import CrmState
     from storage.members import Member
 
 RFM_PLACEHOLDER = "ещё не рассчитан"
 CARD_NOT_INSTALLED = "не установлена"
-NO_SEGMENT = "-"
-"""In place of a segment's code: the customer was told to be in none."""
-
-CREATING = "creating"
-"""In place of a segment's code: a customer was or is being created and may exist without our knowing its id."""
-
 FIELD_TYPES = {
     "balance": ("numeric", "KOPILKA_BALANCE"),
     "pending": ("numeric", "KOPILKA_PENDING"),
@@ -50,26 +46,12 @@ FIELD_TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class Desk:
-    """One batch on its way: members, what the CRM was told before, what it says now where that was read.
-
-    `began_at`: nothing here was read earlier. `hold` is called before a write that must not happen twice.
-    """
-
-    members: Mapping[int, Member]
-    states: dict[int, CrmState]
-    contacts: Mapping[int, Contact]
-    began_at: datetime
-    hold: Callable[[], None]
-
-
 def wanted_fields(rt: Runtime, member: Member) -> dict[str, FieldValue]:
     """What the contact's fields should say now, by our keys."""
     return {
         "balance": member.balance.available - member.balance.debt,
         "pending": member.balance.pending,
-        "segment": _segment_title(rt, member),
+        "segment": segment_title(rt, member),
         "rfm": RFM_PLACEHOLDER,
         "card_link": rt.card_url(member.card_token),
         "card_status": CARD_NOT_INSTALLED,
@@ -86,12 +68,10 @@ def refresh(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) ->
         for member in desk.members.values()
         if member.contact_ref in desk.contacts or not _must_read(rt, desk.states[member.id])
     ]
-    _push_fields(rt, rt.crm, desk, present)
-    if rt.crm_names.customers:
-        try:
-            _push_customers(rt, rt.crm, desk, present)
-        except WrongMode as failure:
-            raise SetupIncomplete("Включите в amoCRM «Покупателей» в режиме сегментов") from failure
+    with _looked_up_anew_if_refused(rt, len(member_ids)):
+        _push_fields(rt, rt.crm, desk, present)
+        if rt.crm_names.customers:
+            push_customers(rt, rt.crm, desk, present)
     _be_sure_again(rt, desk)
     ids = {member.id for member in present}
     return {one: "поля и покупатель обновлены" if one in ids else "контакта в CRM нет" for one in member_ids}
@@ -120,6 +100,22 @@ def field_ids(rt: Runtime, crm: AmoCrm) -> dict[str, int]:
             f"В amoCRM нет полей контакта: {', '.join(missing)}. Создайте их или разрешите amocrm.create_missing_fields"
         )
     return found
+
+
+@contextmanager
+def _looked_up_anew_if_refused(rt: Runtime, members_count: int) -> Iterator[None]:
+    """A refusal may mean that a field or segment was deleted and our remembered id is of no use: the next attempt looks
+    them up. Several members are then worked one by one; a single one is tried on the schedule before a person must."""
+    try:
+        yield
+    except WrongMode as failure:
+        raise SetupIncomplete("Включите в amoCRM «Покупателей» в режиме сегментов") from failure
+    except Refused as failure:
+        for name in (FIELDS_ENTRY, SEGMENTS_ENTRY):
+            rt.directory.put(name, {})
+        if failure.retryable or members_count > 1:
+            raise
+        raise NotYet(f"amoCRM не принимает поля контакта или покупателя: {failure}") from failure
 
 
 def _lay_out(rt: Runtime, crm: AmoCrm, member_ids: Sequence[int], hold: Callable[[], None]) -> Desk:
@@ -152,25 +148,14 @@ def _push_fields(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]
     changed = {change.contact_id for change in changes}
     writing = [member for member in present if member.contact_ref in changed]
     if writing:  # remembered before the write: whoever comes after our death reads first
-        _remember(rt, desk, writing, pushed_fields=None)
+        remember(rt, desk, writing, pushed_fields=None)
         desk.hold()
-        with _unsure_if_lost(rt, desk, writing):
+        with unsure_if_lost(rt, desk, writing):
             crm.update_contacts(changes)
         rt.failpoints.reach("crm.after_fields")
     for member in present:
         desk.states[member.id] = replace(desk.states[member.id], pushed_fields=_by_field_id(ids, wanted[member.id]))
-    _save(rt, desk)
-
-
-@contextmanager
-def _unsure_if_lost(rt: Runtime, desk: Desk, writing: Sequence[Member]) -> Iterator[None]:
-    """Around a write of absolute values: one whose fate is unknown may still land on top of a later one."""
-    try:
-        yield
-    except ConnectorError as failure:
-        if failure.ambiguous:
-            _remember(rt, desk, writing, unsure_until=rt.now() + UNSURE_FOR)
-        raise
+    save(rt, desk)
 
 
 def _difference_from_pushed(
@@ -190,81 +175,6 @@ def _by_field_id(ids: Mapping[str, int], wanted: Mapping[str, FieldValue]) -> di
     return {str(ids[key]): value for key, value in wanted.items() if key in ids}
 
 
-def _push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
-    segment_ids = crm.ensure_segments(rt.directory, [rule.title for rule in rt.programme.segments])
-    _find_customers(crm, desk, present)
-    titled = [member for member in present if _segment_title(rt, member)]
-    _create_customers(rt, crm, desk, titled, segment_ids)
-    changes = []
-    writing = []
-    for member in present:
-        state = desk.states[member.id]
-        is_told = state.pushed_segment == (member.segment_code or NO_SEGMENT) and state.unsure_until is None
-        if state.customer_ref is not None and not is_told:
-            title = _segment_title(rt, member)
-            changes.append(CustomerChange(state.customer_ref, segment_ids=(segment_ids[title],) if title else ()))
-            writing.append(member)
-    if writing:
-        _remember(rt, desk, writing, pushed_segment=None)
-        desk.hold()
-        with _unsure_if_lost(rt, desk, writing):
-            crm.update_customers(changes)
-        rt.failpoints.reach("crm.after_segments")
-    for member in writing:
-        desk.states[member.id] = replace(desk.states[member.id], pushed_segment=member.segment_code or NO_SEGMENT)
-    _save(rt, desk)
-
-
-def _find_customers(crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
-    """A customer may exist already: linked by a person, or made by an attempt that died before it was remembered."""
-    for member in present:
-        if desk.states[member.id].customer_ref is not None:
-            continue
-        contact = desk.contacts.get(member.contact_ref)
-        known = contact.customer_ids if contact is not None else ()
-        if not known and desk.states[member.id].pushed_segment is not None:
-            known = tuple(one.id for one in crm.find_customers(member.card_number) if member.card_number in one.name)
-            if known:
-                crm.link_contact_to_customer(min(known), member.contact_ref)
-        if known:
-            desk.states[member.id] = replace(desk.states[member.id], customer_ref=min(known), pushed_segment=None)
-
-
-def _create_customers(
-    rt: Runtime, crm: AmoCrm, desk: Desk, titled: Sequence[Member], segment_ids: Mapping[str, int]
-) -> None:
-    newcomers = [member for member in titled if desk.states[member.id].customer_ref is None]
-    if not newcomers:
-        return
-    # Remembered before the write: if we die now, the next attempt searches first.
-    _remember(rt, desk, newcomers, pushed_segment=CREATING)
-    drafts = [
-        CustomerDraft(
-            name=f"{member.name}, карта {member.card_number}",
-            segment_ids=(segment_ids[_segment_title(rt, member)],),
-            request_id=str(member.id),
-        )
-        for member in newcomers
-    ]
-    desk.hold()
-    with written_once():
-        created = crm.create_customers(drafts)
-    rt.failpoints.reach("crm.after_create")
-    for member, customer_ref in zip(newcomers, created, strict=True):
-        desk.states[member.id] = replace(desk.states[member.id], customer_ref=customer_ref, pushed_segment=None)
-    for member in newcomers:
-        desk.hold()
-        crm.link_contact_to_customer(_customer(desk, member), member.contact_ref)
-    _save(rt, desk)
-
-
-def _customer(desk: Desk, member: Member) -> int:
-    customer_ref = desk.states[member.id].customer_ref
-    if customer_ref is None:
-        raise ValueError("a created customer has an id")
-    return customer_ref
-
-
 def _be_sure_again(rt: Runtime, desk: Desk) -> None:
     """What was read after a lost write could last land is the truth again."""
     sure = [
@@ -274,19 +184,3 @@ def _be_sure_again(rt: Runtime, desk: Desk) -> None:
     ]
     with rt.db.begin() as tx:
         crm_storage.save(tx, sure)
-
-
-def _remember(rt: Runtime, desk: Desk, some: Sequence[Member], **change: Any) -> None:
-    for member in some:
-        desk.states[member.id] = replace(desk.states[member.id], **change)
-    _save(rt, desk)
-
-
-def _save(rt: Runtime, desk: Desk) -> None:
-    with rt.db.begin() as tx:
-        crm_storage.save(tx, desk.states.values())
-
-
-def _segment_title(rt: Runtime, member: Member) -> str:
-    rule = segments.by_code(member.segment_code, rt.programme.segments)
-    return "" if rule is None else rule.title

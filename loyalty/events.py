@@ -28,7 +28,6 @@ class PaymentFacts:
     deal_ref: int | None
     captured_kopecks: int
     refunded_kopecks: int
-    is_authorised_only: bool
     status: PaymentStatus
     occurred_at: datetime | None
     is_test: bool

@@ -163,7 +163,6 @@ def _told(content: dict[str, Any], payment_ref: str) -> PaymentFacts | Ignored |
         deal_ref=deal_of_order(content.get("OrderId")),
         captured_kopecks=_amount(content) if meaning == "captured" else 0,
         refunded_kopecks=0,
-        is_authorised_only=meaning == "authorised",
         status=meaning,
         occurred_at=None,
         is_test=False,

@@ -152,7 +152,6 @@ def _fetched(payment: dict[str, Any]) -> Fetched:
         deal_ref=_deal_ref(payment.get("metadata")),
         captured_kopecks=captured,
         refunded_kopecks=refunded,
-        is_authorised_only=status == "waiting_for_capture",
         status=_status(payment, status, is_refunded=0 < captured <= refunded),
         occurred_at=_instant(payment.get("captured_at")) or _instant(payment.get("created_at")),
         is_test=payment.get("test") is True,

@@ -190,7 +190,6 @@ def test_a_confirmed_payment_is_captured() -> None:
         deal_ref=1234,
         captured_kopecks=249_000,
         refunded_kopecks=0,
-        is_authorised_only=False,
         status="captured",
         occurred_at=None,
         is_test=False,
@@ -200,7 +199,7 @@ def test_a_confirmed_payment_is_captured() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"Status": "AUTHORIZED"}, {"status": "authorised", "captured_kopecks": 0, "is_authorised_only": True}),
+        ({"Status": "AUTHORIZED"}, {"status": "authorised", "captured_kopecks": 0}),
         ({"Status": "REVERSED"}, {"status": "voided", "captured_kopecks": 0}),
         ({"Status": "CANCELED", "Success": False}, {"status": "voided"}),
         ({"Status": "REJECTED", "Success": False}, {"status": "failed", "captured_kopecks": 0}),

@@ -188,7 +188,6 @@ def test_a_captured_payment_tells_its_totals(yookassa: YooKassa) -> None:
         deal_ref=1234,
         captured_kopecks=249_000,
         refunded_kopecks=0,
-        is_authorised_only=False,
         status="captured",
         occurred_at=datetime(2026, 3, 1, 10, 0, 5, 123000, tzinfo=UTC),
         is_test=False,
@@ -212,13 +211,12 @@ def test_a_captured_payment_tells_its_totals(yookassa: YooKassa) -> None:
             {
                 "status": "authorised",
                 "captured_kopecks": 0,
-                "is_authorised_only": True,
                 "occurred_at": datetime(2026, 3, 1, 9, 58, 11, 691000, tzinfo=UTC),
             },
         ),
         (
             {"status": "canceled", "cancellation_details": {"reason": "expired_on_capture"}},
-            {"status": "voided", "captured_kopecks": 0, "is_authorised_only": False},
+            {"status": "voided", "captured_kopecks": 0},
         ),
         ({"status": "canceled", "cancellation_details": {"reason": "card_expired"}}, {"status": "failed"}),
         ({"status": "canceled"}, {"status": "failed", "captured_kopecks": 0}),

@@ -64,7 +64,6 @@ class World:
             deal_ref=deal_ref,
             captured_kopecks=captured,
             refunded_kopecks=refunded,
-            is_authorised_only=False,
             status="captured",
             occurred_at=now,
             is_test=False,

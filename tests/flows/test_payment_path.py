@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from kopilka_testing import CRM_TOKEN, Shop, StandingClock, hook_body, settle, tbank_body
 
 from flows import health, inbox, lookup
@@ -144,6 +145,36 @@ def test_a_contact_field_that_the_rules_name_later_is_filled_for_old_members_too
     settle(rt)
 
     assert shop.fields(deal_id)["Ссылка на карту"].startswith("https://bonus.sportgory.ru/c/")
+
+
+@pytest.mark.parametrize("buyers", [1, 3])
+@pytest.mark.parametrize("entry", ["contact_fields", "segments"])
+def test_a_field_or_segment_deleted_in_the_crm_is_found_or_made_again(
+    rt: Runtime, shop: Shop, clock: StandingClock, entry: str, buyers: int
+) -> None:
+    first, _ = shop.deal(4_990)
+    inbox.accept_payment(rt, "tbank", {}, tbank_body(first), None)
+    settle(rt)
+    known = rt.directory.get(entry)
+    assert known is not None
+    gone = {key: {**one, "id": 999_999} if isinstance(one, dict) else 999_999 for key, one in known.items()}
+    rt.directory.put(entry, gone)
+    deals = []
+    for number in range(buyers):
+        person = {"name": f"Покупатель {number}", "phone": f"+7900777000{number}"}
+        made = shop.crm("POST", "/sim/deals", {"name": "Заказ", "price_roubles": 1_000, "contact": person})
+        deals.append(made["deal_id"])
+        body = tbank_body(made["deal_id"], kopecks=100_000, payment_id=100 + number)
+        inbox.accept_payment(rt, "tbank", {}, body, None)
+
+    settle(rt)
+    clock.forward(seconds=10)
+    settle(rt)
+
+    for deal_id in deals:
+        assert shop.fields(deal_id)["Бонусы: баланс"] == "300"
+        assert shop.state(deal_id)["customers"][0]["segments"] == ["Стартовый"]
+    assert lookup.events(rt, states=["parked", "waiting"], limit=10) == ([], [])
 
 
 def _net(rt: Runtime, contact_id: int) -> int:

@@ -23,7 +23,6 @@ CAPTURED = PaymentFacts(
     deal_ref=None,
     captured_kopecks=0,
     refunded_kopecks=0,
-    is_authorised_only=False,
     status="captured",
     occurred_at=None,
     is_test=False,

@@ -47,6 +47,11 @@ def runtime(*, logs: bool = False, is_prepared: bool = True) -> Iterator[Runtime
         rt = build_runtime(settings)
         if is_prepared:
             prepare(rt)
+            if logs and rt.file.programme != rt.programme:
+                click.echo(
+                    "Правила в файле отличаются от действующих: kopilka plan покажет чем, kopilka apply применит",
+                    err=True,
+                )
         try:
             yield rt
         finally:

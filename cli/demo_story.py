@@ -33,6 +33,7 @@ CALLBACKS = 5
 HOOKS = 3
 REFUNDED_PAYMENT_KOPECKS = 200_000
 REFUND_KOPECKS = 50_000
+SECOND_ROUBLES = 2_000
 
 
 class StoryFailed(Exception):
@@ -67,6 +68,7 @@ def _play(world: World, say: Callable[[str], None]) -> dict[str, Any]:
     world.timings_s["payment_to_crm"] = round(time.monotonic() - began, 2)
     say("В amoCRM: поля контакта, покупатель с сегментом, примечание в сделке")
     _refund_story(world, say)
+    redeemed = _redeem_story(world, say)
     path = _save_pass(world, member)
     say(f"Карта Apple подписана и проверена: {path}")
     google_link = _google_link(world, member)
@@ -86,6 +88,7 @@ def _play(world: World, say: Callable[[str], None]) -> dict[str, Any]:
         "pass": {"path": str(path), "ca_path": str(world.folder / "wallet" / "ca.pem")},
         "google_link": google_link,
         "crm": crm,
+        "redeem": redeemed,
         "timings_s": {"start": round(world.started_s, 2), **world.timings_s},
     }
 
@@ -98,6 +101,51 @@ def _refund_story(world: World, say: Callable[[str], None]) -> None:
     kept = REFUNDED_PAYMENT_KOPECKS - REFUND_KOPECKS
     _until(lambda: _member(world, boris, net=_expected(world, kept)), "возврат не снял баллы")
     say("Борис платит 2 000 ₽ через ЮKassa, 500 ₽ возвращают: баллы за возвращённое сняты")
+
+
+def _redeem_story(world: World, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The manager types a number into the deal, the CRM answers with the new total, the payment captures it."""
+    names = world.rt.crm_names.lead_fields
+    asked = _to_spend(world)
+    if not asked or not {"redeem", "total"} <= names.keys():
+        return None
+    vera = _new_deal(world, "Фонарь", REFUNDED_PAYMENT_KOPECKS, "Вера Смирнова")
+    _pay(world, vera, "tbank", callbacks=1, hooks=1)
+    first = _until(lambda: _member(world, vera, net=_expected(world, REFUNDED_PAYMENT_KOPECKS)), "нет баллов Веры")
+    body = {"name": "Гермомешок", "price_roubles": SECOND_ROUBLES, "contact_id": vera.contact_id}
+    deal_id = world.call("POST", f"{world.urls['crm']}/sim/deals", body)["deal_id"]
+    world.call("POST", f"{world.urls['crm']}/sim/deals/{deal_id}/fields", {names["redeem"]: asked})
+    left = SECOND_ROUBLES - asked * world.rt.programme.point_value_kopecks // 100
+    _until(lambda: _deal_field(world, deal_id, names["total"]) == str(left), "сделка не узнала новой суммы")
+    say(f"Менеджер вписал «{names['redeem']}»: {asked}; к оплате стало {left} ₽")
+    _pay(world, Deal(deal_id, vera.contact_id), "yookassa", callbacks=2, hooks=2)
+    spent = first["balance"]["available"] - asked
+    member = _until(lambda: _spent(world, vera, spent), "списание не проведено")
+    say(f"Вера платит {left} ₽ через ЮKassa: {asked} списано, на остальное начислено")
+    return {"deal": deal_id, "asked": asked, "to_pay_roubles": left, "balance": member["balance"]}
+
+
+def _to_spend(world: World) -> int:
+    """What the rules let a newcomer spend at once: part of his welcome points, within the share of the order."""
+    rules, welcome = world.rt.programme.redeem, world.rt.programme.welcome
+    if rules is None or welcome is None or rules.confirm != "none" or not welcome.activate_after.is_zero:
+        return 0
+    cap = SECOND_ROUBLES * 100 * rules.max_share_bps // (10_000 * world.rt.programme.point_value_kopecks)
+    points = min(welcome.points, cap)
+    return points if points >= rules.min_points else 0
+
+
+def _deal_field(world: World, deal_id: int, name: str) -> str | None:
+    state = world.call("GET", f"{world.urls['crm']}/sim/state?deal={deal_id}")
+    value = state["deals"][0]["fields"].get(name)
+    return None if value is None else str(value)
+
+
+def _spent(world: World, deal: Deal, available: int) -> dict[str, Any] | None:
+    headers = {"Authorization": f"Bearer {world.api_token}"}
+    found = world.call("GET", f"{world.urls['web']}/api/v1/members?contact={deal.contact_id}", headers=headers)
+    captured = any(line["move"] == "capture" for line in found.get("statement", []))
+    return dict(found) if captured and found["balance"]["available"] == available else None
 
 
 def _new_deal(world: World, name: str, kopecks: int, buyer: str) -> Deal:

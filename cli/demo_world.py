@@ -16,14 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.children import Child, run_json
+from cli.children import Child
+from cli.demo_simulators import start_simulators
 from cli.demo_wallet import make_wallet_folder
 from cli.services import start_services
 from cli.services.account import make_folder
 from cli.services.process import free_port
 from config.settings import DEFAULT_PROGRAMME, load_settings
 from connector.http import HttpClient
-from flows import access, connect, migrating
+from flows import access, connect, migrating, planning
 from flows.runtime import Runtime, build_runtime, prepare
 
 if TYPE_CHECKING:
@@ -109,22 +110,18 @@ def open_world(
             log=say,
         )
         stack.callback(services.stop)
-        simulators = _simulators(folder, keys, web_port, say)
+        simulators = start_simulators(folder, keys, web_port, say)
         for child in simulators.values():
             stack.callback(child.stop)
-        urls = {
-            "web": f"http://127.0.0.1:{web_port}",
-            "crm": simulators["crm"].ready["url"],
-            "bank": simulators["bank"].ready["url"],
-        }
+        urls = {"web": f"http://127.0.0.1:{web_port}", **{name: one.ready["url"] for name, one in simulators.items()}}
         environment = _environment(folder, keys, urls, web_port, programme)
         environment |= {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}
+        environment["MAIL_STAND_IN"] = f"127.0.0.1:{simulators['mail'].ready['smtp_port']}"
         ours = [Child(name, ["-m", "cli.main", *_command(name)], environment, folder / "logs") for name in OURS]
         rt = build_runtime(load_settings(environment, dotenv=None))
         urls["console"] = rt.console_link()
         stack.callback(rt.db.close)
-        say(f"База: схема {migrating.migrate(services.database_url)}")
-        prepare(rt)
+        _prepare_database(rt, services.database_url, say)
         for child in ours:  # they need the schema and the key, nothing else
             stack.callback(child.stop)
             child.start()
@@ -136,7 +133,7 @@ def open_world(
             environment=environment,
             rt=rt,
             hook_path=rt.hook_path(),
-            api_token=access.create_token(rt, "demo"),
+            api_token=access.create_token(rt, "demo", access.SCOPES, "site"),
             service_pids=services.pids,
             children=[*simulators.values(), *ours],
             http=http,
@@ -153,22 +150,12 @@ def open_world(
                 child.request_stop()
 
 
-def _simulators(folder: Path, keys: dict[str, str], web_port: int, say: Callable[[str], None]) -> dict[str, Child]:
-    config = folder / "simulator.json"
-    config.write_text(json.dumps(_simulator_config(keys, web_port), ensure_ascii=False), encoding="utf-8")
-    children = {}
-    for name in ("crm", "bank"):
-        port = free_port(f"{folder} {name}")
-        arguments = ["-m", "simulator", name, "--port", str(port), "--state", str(folder / "simulator")]
-        children[name] = Child(name, [*arguments, "--config", str(config)], {}, folder / "logs", announces=True)
-        children[name].start()
-    for child in children.values():
-        child.wait_ready()
-    peers = {"crm_url": children["crm"].ready["url"], "bank_url": children["bank"].ready["url"]}
-    for child in children.values():
-        run_json("POST", f"{child.ready['url']}/sim/peers", peers)
-    say("Ненастоящие amoCRM и банк запущены")
-    return children
+def _prepare_database(rt: Runtime, database_url: str, say: Callable[[str], None]) -> None:
+    """Schema, key, and the rules of the file: a demo started again with an edited file plays by it."""
+    say(f"База: схема {migrating.migrate(database_url)}")
+    prepare(rt)
+    if not planning.apply(rt, by="kopilka demo").is_empty:
+        say("Правила в файле изменились: применены")
 
 
 def _connect(world: World, say: Callable[[str], None]) -> None:
@@ -250,6 +237,7 @@ def _environment(
         "GOOGLE_API_URL": urls["bank"],
         "GOOGLE_TOKEN_URL": f"{urls['bank']}/token",
         "YOOKASSA_CHECK_IP": "no",
+        "WEBHOOKS_ALLOW_PRIVATE": "yes",
         "AMOCRM_CLIENT_ID": keys["client_id"],
         "AMOCRM_CLIENT_SECRET": keys["client_secret"],
         "AMOCRM_TOKEN": keys["crm_token"],
@@ -263,23 +251,6 @@ def _environment(
 def _shipped_programme() -> Path:
     here = Path(__file__).resolve().parent.parent / DEFAULT_PROGRAMME
     return here if here.is_file() else DEFAULT_PROGRAMME
-
-
-def _simulator_config(keys: dict[str, str], web_port: int) -> dict[str, Any]:
-    return {
-        "crm": {
-            "subdomain": keys["subdomain"],
-            "client_id": keys["client_id"],
-            "client_secret": keys["client_secret"],
-            "redirect_uri": "https://bonus.sportgory.ru/amocrm/oauth",
-            "long_lived_token": keys["crm_token"],
-        },
-        "bank": {
-            "tbank": {"terminal": keys["terminal"], "password": keys["password"]},
-            "yookassa": {"shop_id": keys["shop_id"], "secret": keys["shop_secret"]},
-        },
-        "product": {"payments_url": f"http://127.0.0.1:{web_port}/webhooks/payments"},
-    }
 
 
 def _set_clock(folder: Path, at: datetime) -> None:

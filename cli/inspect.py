@@ -1,4 +1,4 @@
-"""Looking inside: events that wait or failed, the proof of the ledger, API tokens."""
+"""Looking inside: events that wait or failed, the proof of the ledger, the way into the console."""
 
 from __future__ import annotations
 
@@ -80,21 +80,6 @@ def replay(event: str) -> None:
             fail(f"События {event} нет, или оно уже в работе", "kopilka events --state all покажет номера")
         rt.bell.flush()
     click.echo(f"Событие {event} будет обработано снова.")
-
-
-@click.group()
-def token() -> None:
-    """Ключи API для сайта, кассы и других программ."""
-
-
-@token.command()
-@click.option("--name", required=True, help="Кому ключ: site, till, bot …")
-def create(name: str) -> None:
-    """Создать ключ; он показывается один раз. Прежний ключ с тем же именем перестаёт действовать."""
-    from flows import access  # noqa: PLC0415
-
-    with runtime() as rt:
-        click.echo(access.create_token(rt, name))
 
 
 @click.command("console-link")

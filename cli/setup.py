@@ -82,7 +82,7 @@ def examine(rt: Runtime) -> list[Finding]:
     findings = [_database(found.database), _redis(found.redis)]
     if found.is_ready:
         facts = health.facts(rt)
-        findings += [_key(rt), *_boxes(facts), _processes(rt, facts), _crm(facts), _ledger(rt)]
+        findings += [_key(rt), _rules(rt), *_boxes(facts), _processes(rt, facts), _crm(facts), _ledger(rt)]
     return [*findings, _apple(rt), _google(rt), _address(rt)]
 
 
@@ -111,6 +111,13 @@ def _key(rt: Runtime) -> Finding:
         text, _, mend = str(failure).partition("\nКак исправить: ")
         return Finding("error", text, mend)
     return Finding("ok", f"Ключ шифрования {rt.keys.fingerprints[0]} соответствует базе")
+
+
+def _rules(rt: Runtime) -> Finding:
+    if rt.file.programme != rt.programme:
+        text = f"Правила в файле отличаются от действующих (версия {rt.rules_version})"
+        return Finding("warning", text, "kopilka plan покажет разницу, kopilka apply применит")
+    return Finding("ok", f"Правила версии {rt.rules_version} действуют")
 
 
 def _boxes(facts: object) -> list[Finding]:

@@ -28,7 +28,13 @@ CARD_KEYS = Keys(
     ("number", "barcode", "colors", "images", "notify_text", "back", "apple", "google"),
     planned=("front",),
 )
+NUMBER_KEYS = Keys(("prefix", "length"))
+COLOUR_KEYS = Keys(("background", "text", "label"))
+BACK_KEYS = Keys(("label", "text"))
+APPLE_KEYS = Keys(("pass_type_id", "team_id", "certificate", "password", "wwdr"))
+GOOGLE_KEYS = Keys(("issuer_id", "class_suffix", "key"))
 IMAGE_NAMES = tuple(f"{name}{scale}" for name in ("icon", "logo", "strip") for scale in ("", "@2x", "@3x"))
+IMAGE_KEYS = Keys(IMAGE_NAMES)
 
 _BARCODES: Mapping[str, Barcode] = {"qr": "qr", "code128": "code128", "pdf417": "pdf417"}
 _PNG_MARK = b"\x89PNG\r\n\x1a\n"
@@ -41,7 +47,7 @@ def read_card(root: Section, outside: Outside) -> CardConfig:
     if section is None:
         return _DEFAULT
     prefix, length = _number(section)
-    colours = section.sub("colors", Keys(("background", "text", "label")))
+    colours = section.sub("colors", COLOUR_KEYS)
     return CardConfig(
         number_prefix=prefix,
         number_length=length,
@@ -58,7 +64,7 @@ def read_card(root: Section, outside: Outside) -> CardConfig:
 
 
 def _number(card: Section) -> tuple[str, int]:
-    section = card.sub("number", Keys(("prefix", "length")))
+    section = card.sub("number", NUMBER_KEYS)
     if section is None:
         return _DEFAULT.number_prefix, _DEFAULT.number_length
     digits = fields.matching("[0-9]{0,12}", "card-number", "в начале номера бывают только цифры", 'напишите "77"')
@@ -79,7 +85,7 @@ def _colour(section: Section | None, key: str, default: str) -> str:
 
 
 def _images(card: Section, folder: Path) -> dict[str, Path]:
-    section = card.sub("images", Keys(IMAGE_NAMES))
+    section = card.sub("images", IMAGE_KEYS)
     if section is None:
         return {}
 
@@ -120,15 +126,14 @@ def _back(card: Section) -> tuple[tuple[str, str], ...]:
         return ()
     rows = []
     for path, node in members:
-        row = Section.open(card.notes, node, path, node.span, Keys(("label", "text")))
+        row = Section.open(card.notes, node, path, node.span, BACK_KEYS)
         label = row.need("label", fields.words(MAX_LABEL_CHARS), "Телефон")
         rows.append((label, row.need("text", fields.words(MAX_TEXT_CHARS, lines=True), "+7 495 000-00-00")))
     return tuple(rows)
 
 
 def _apple(card: Section, outside: Outside) -> AppleConfig | None:
-    keys = Keys(("pass_type_id", "team_id", "certificate", "password", "wwdr"))
-    section = card.sub("apple", keys)
+    section = card.sub("apple", APPLE_KEYS)
     if section is None:
         return None
     pass_type = fields.matching(
@@ -152,7 +157,7 @@ def _apple(card: Section, outside: Outside) -> AppleConfig | None:
 
 
 def _google(card: Section, outside: Outside) -> GoogleConfig | None:
-    section = card.sub("google", Keys(("issuer_id", "class_suffix", "key")))
+    section = card.sub("google", GOOGLE_KEYS)
     if section is None:
         return None
     issuer = fields.matching("[0-9]{5,25}", "issuer-id", "номер издателя из одних цифр", "возьмите его в Google Wallet")

@@ -1,23 +1,25 @@
 """Rules that are right one by one and wrong together.
 
-Owns the checks between fields and between sections. Each looks only at what was read without a mistake, so that a
-mistake elsewhere neither hides nor doubles what is said here.
+Owns the checks between sections; those of segments and of lifetimes have files of their own. Each looks only at what
+was read without a mistake, so that a mistake elsewhere neither hides nor doubles what is said here.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-
+from config.lifetime_checks import check_lifetimes
 from config.model import CardConfig
 from config.section import Notes
+from config.segment_checks import check_segments
 from loyalty.programme import Programme
 
 MIN_CONTRAST = 4.5  # WCAG 2.1, 1.4.3, level AA for text
 
 
 def check_together(notes: Notes, programme: Programme, card: CardConfig) -> None:
-    _segments_rise(notes, programme)
+    check_segments(notes, programme)
+    check_lifetimes(notes, programme)
     _something_earns(notes, programme)
+    _codes_can_be_sent(notes, programme)
     _colours_are_readable(notes, card)
 
 
@@ -27,22 +29,12 @@ def contrast(first: str, second: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def _segments_rise(notes: Notes, programme: Programme) -> None:
-    paths = [f"segments[{number}].when.orders" for number in range(len(programme.segments))]
-    if paths and notes.intact(paths[0]) and programme.segments[0].min_orders != 1:
-        message = "первый сегмент должен начинаться с одного заказа, иначе новички останутся без сегмента"
-        notes.error_at_path(paths[0], "segment-orders", message, "напишите orders: 1")
-    for (lower_path, lower), (path, rule) in pairwise(zip(paths, programme.segments, strict=True)):
-        if notes.intact(lower_path, path) and rule.min_orders <= lower.min_orders:
-            message = (
-                f"«{rule.title}» начинается с {rule.min_orders}, а стоящий выше «{lower.title}» с {lower.min_orders}"
-            )
-            fix = f"напишите больше {lower.min_orders} или переставьте сегменты"
-            notes.error_at_path(path, "segment-orders", message, fix)
-
-
 def _something_earns(notes: Notes, programme: Programme) -> None:
-    """A source of accrual without the section that feeds it stays silent for ever."""
+    """A source of accrual without the section that feeds it stays silent for ever. A programme that gives nothing for
+    buying, only gifts, needs no source."""
+    rules = programme.accrual
+    if not any((rules.rate_bps, *(step.rate_bps for step in rules.steps), *(one.rate_bps for one in rules.by_method))):
+        return
     section_of = {"payment": "acquirers", "stage": "amocrm"}
     lacking = [source for source in programme.accrual.earn_on if not notes.written(section_of[source])]
     if not notes.intact("accrual.earn_on") or not lacking:
@@ -55,6 +47,14 @@ def _something_earns(notes: Notes, programme: Programme) -> None:
         section = section_of[lacking[0]]
         message = f"«{lacking[0]}» не сработает: в файле нет раздела {section}"
         notes.warn("accrual.earn_on", "silent-source", message, f"добавьте раздел {section} или уберите «{lacking[0]}»")
+
+
+def _codes_can_be_sent(notes: Notes, programme: Programme) -> None:
+    if programme.redeem is None or programme.redeem.confirm != "code" or notes.written("mail"):
+        return
+    if notes.intact("redeem.confirm"):
+        message = "код подтверждения покупателю пока нечем доставить: в файле нет раздела mail"
+        notes.warn("redeem.confirm", "code-undeliverable", message, "добавьте раздел mail или напишите confirm: none")
 
 
 def _colours_are_readable(notes: Notes, card: CardConfig) -> None:

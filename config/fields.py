@@ -21,6 +21,8 @@ T = TypeVar("T")
 MAX_PERCENT = 100
 MAX_NAME_CHARS = 64  # longer names get no «возможно» suggestion
 MAX_KOPECKS = 100_000_000  # one million roubles
+MIN_TIMES_BPS = 10_100  # a multiplier raises: x1.01
+MAX_TIMES_BPS = 200_000  # x20
 MAX_COUNT_DIGITS = 6
 MAX_COUNT: Mapping[DurationUnit, int] = {"minutes": 527_040, "hours": 8_784, "days": 3_660, "months": 120}
 
@@ -34,6 +36,7 @@ _UNIT_BY_WORD: Mapping[str, DurationUnit] = {word: unit for unit, words in _UNIT
 _NUMBER = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,9})?")
 _SPAN = re.compile(r"([0-9]+)\s*([^\W\d_]*)\.?")
 _MONEY = re.compile(r"([0-9]{1,12})(?:[.,]([0-9]{1,2}))?\s*(RUB|₽|руб\.?|рубль|рубля|рублей)", re.IGNORECASE)
+_TIMES = re.compile(r"[xXхХ×]?\s*([0-9]{1,4}(?:[.,][0-9]{1,9})?)\s*[xXхХ×]?")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}")
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _YES_NO: Mapping[str, bool] = {"yes": True, "true": True, "да": True, "no": False, "false": False, "нет": False}
@@ -107,17 +110,65 @@ def lifetime(text: str) -> Duration | None:
     return value
 
 
+def span(text: str) -> Duration:
+    """A duration above zero."""
+    value = duration(text)
+    if value.is_zero:
+        raise FieldError("duration-range", "срок должен быть больше нуля", "напишите, например, 30 days (или 30 дней)")
+    return value
+
+
+def whole_days(low: int, high: int) -> Callable[[str], Duration]:
+    """A parser of durations that only make sense in days."""
+
+    def parse(text: str) -> Duration:
+        value = duration(text)
+        if value.unit != "days":
+            raise FieldError("duration-unit", "здесь считают целыми днями", "напишите, например, 7 days (или 7 дней)")
+        if not low <= value.count <= high:
+            fix = f"напишите от {low} до {high} days"
+            raise FieldError("duration-range", f"{quote(text)} вне пределов", fix)
+        return value
+
+    return parse
+
+
+def times_bps(text: str) -> int:
+    """«2», «1.5», «x2» → basis points: x2 is 20000."""
+    found = _TIMES.fullmatch(text)
+    if not found:
+        message = f"{quote(text)} не похоже на множитель"
+        raise FieldError("times", message, "напишите, во сколько раз больше: 2 или 1.5")
+    bps = Decimal(found[1].replace(",", ".")) * 10_000
+    if not MIN_TIMES_BPS <= bps <= MAX_TIMES_BPS:
+        low, high = (_plain(Decimal(limit) / 10_000) for limit in (MIN_TIMES_BPS, MAX_TIMES_BPS))
+        raise FieldError("times-range", f"множитель {quote(text)} вне пределов", f"напишите от {low} до {high}")
+    if bps % 100:
+        raise FieldError("times-precision", "точнее сотых множитель не бывает", f"напишите {bps / 10_000:.2f}")
+    return int(bps)
+
+
 def money_kopecks(text: str) -> int:
     """«1 RUB», «0.50 ₽» → kopecks, above zero."""
-    found = _MONEY.fullmatch(text)
-    if not found:
-        if _NUMBER.fullmatch(text):
-            raise FieldError("money-unit", f"{text} чего? Нужна валюта", f"напишите {text} RUB")
-        raise FieldError("money", f"{quote(text)} не похоже на сумму в рублях", "напишите, например, 1 RUB")
-    kopecks = int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
-    if not 1 <= kopecks <= MAX_KOPECKS:
-        raise FieldError("money-range", "сумма вне пределов", "напишите от 0.01 RUB до 1000000 RUB")
-    return kopecks
+    return money(MAX_KOPECKS)(text)
+
+
+def money(max_kopecks: int) -> Callable[[str], int]:
+    """A parser of sums above zero and up to a limit in kopecks."""
+
+    def parse(text: str) -> int:
+        found = _MONEY.fullmatch(text)
+        if not found:
+            if _NUMBER.fullmatch(text):
+                raise FieldError("money-unit", f"{text} чего? Нужна валюта", f"напишите {text} RUB")
+            raise FieldError("money", f"{quote(text)} не похоже на сумму в рублях", "напишите, например, 1 RUB")
+        kopecks = int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
+        if not 1 <= kopecks <= max_kopecks:
+            fix = f"напишите от 0.01 RUB до {max_kopecks // 100} RUB"
+            raise FieldError("money-range", "сумма вне пределов", fix)
+        return kopecks
+
+    return parse
 
 
 def colour(text: str) -> str:

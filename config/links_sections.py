@@ -8,15 +8,18 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from config import fields
-from config.model import AcquirerConfig, AmoCrmConfig, ContactFieldRole, OAuthConfig, Provider
+from config.model import AcquirerConfig, AmoCrmConfig, ContactFieldRole, LeadFieldRole, OAuthConfig, Provider
 from config.secret_fields import Outside
 from config.section import Keys, Notes, Section, refuse_repeats
 from config.strict_yaml import Node, Pairs, Scalar
+
+Role = TypeVar("Role", bound=str)
 
 MAX_CRM_NAME_CHARS = 255
 MAX_URL_CHARS = 500
@@ -35,7 +38,21 @@ AMOCRM_KEYS = Keys(
         "oauth",
     ),
 )
-CONTACT_FIELDS: tuple[ContactFieldRole, ...] = ("balance", "pending", "segment", "rfm", "card_link", "card_status")
+CONTACT_FIELDS: tuple[ContactFieldRole, ...] = (
+    "balance",
+    "pending",
+    "nearest_burn",
+    "segment",
+    "rfm",
+    "birthday",
+    "card_link",
+    "card_status",
+)
+LEAD_FIELDS: tuple[LeadFieldRole, ...] = ("redeem", "allowed", "total", "accrued", "redeem_code")
+OAUTH_KEYS = Keys(("client_id", "client_secret", "redirect_uri"))
+FIELDS_KEYS = Keys(("contact", "lead"))
+CONTACT_KEYS = Keys(CONTACT_FIELDS)
+LEAD_KEYS = Keys(LEAD_FIELDS)
 
 _ACCOUNT = re.compile(r"([a-z0-9-]{1,63})(\.(?:amocrm\.(?:ru|com)|kommo\.com))?")
 _DEFAULT_DOMAIN = ".amocrm.ru"
@@ -45,6 +62,7 @@ _CREDENTIALS: Mapping[Provider, tuple[str, ...]] = {
 }
 _PROVIDERS: Mapping[str, Provider] = {name: name for name in _CREDENTIALS}
 _ANY_CREDENTIAL = tuple(key for keys in _CREDENTIALS.values() for key in keys)
+ACQUIRER_KEYS = Keys(("provider", *_ANY_CREDENTIAL))
 
 
 def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
@@ -54,6 +72,7 @@ def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
     name = fields.words(MAX_CRM_NAME_CHARS)
     account, host = section.need("account", _account, "sportgory")
     token, oauth = _access(section, outside)
+    crm_fields = section.sub("fields", FIELDS_KEYS)
     return AmoCrmConfig(
         account=account,
         host=host,
@@ -61,11 +80,12 @@ def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
         paid_status=section.need("paid_status", name, "Оплачен"),
         refund_status=section.get("refund_status", name, None),
         create_missing_fields=section.get("create_missing_fields", fields.yes_no, default=False),
-        contact_fields=_contact_fields(section),
+        contact_fields=_field_names(crm_fields, "contact", CONTACT_KEYS, CONTACT_FIELDS),
         customers=section.get("customers", fields.yes_no, default=False),
         note_to_feed=section.get("note_to_feed", fields.yes_no, default=False),
         token=token,
         oauth=oauth,
+        lead_fields=_field_names(crm_fields, "lead", LEAD_KEYS, LEAD_FIELDS),
     )
 
 
@@ -90,7 +110,7 @@ def _account(text: str) -> tuple[str, str]:
 
 
 def _access(section: Section, outside: Outside) -> tuple[SecretStr | None, OAuthConfig | None]:
-    oauth = section.sub("oauth", Keys(("client_id", "client_secret", "redirect_uri")))
+    oauth = section.sub("oauth", OAUTH_KEYS)
     if "token" in section and oauth is not None:
         message = "указаны и token, и oauth"
         section.notes.error_at_path(section.at("token"), "two-accesses", message, "оставьте что-то одно")
@@ -125,27 +145,32 @@ def _local(scheme: str, host: str) -> bool:
         return False
 
 
-def _contact_fields(amocrm: Section) -> dict[ContactFieldRole, str]:
-    section = amocrm.sub("fields", Keys(("contact",), planned=("lead",)))
-    contact = None if section is None else section.sub("contact", Keys(CONTACT_FIELDS, planned=("nearest_burn",)))
-    if contact is None:
+def _field_names(crm_fields: Section | None, entity: str, keys: Keys, roles: tuple[Role, ...]) -> dict[Role, str]:
+    """The names of the fields of one kind of card by what we keep in them."""
+    section = None if crm_fields is None else crm_fields.sub(entity, keys)
+    if section is None:
         return {}
     name = fields.words(MAX_CRM_NAME_CHARS)
-    found = {role: contact.get(role, name, "") for role in CONTACT_FIELDS if role in contact}
-    refuse_repeats(amocrm.notes, [(contact.at(role), found[role]) for role in found], "duplicate-field", "поле")
+    found = {role: section.get(role, name, "") for role in roles if role in section}
+    refuse_repeats(section.notes, [(section.at(role), found[role]) for role in found], "duplicate-field", "поле")
     return found
 
 
 def _acquirer(notes: Notes, node: Node, path: str, outside: Outside) -> AcquirerConfig | None:
     provider = _provider(node)
     names = _ANY_CREDENTIAL if provider is None else _CREDENTIALS[provider]
-    meant = {"secret": "password"} if provider == "tbank" else {}
-    section = Section.open(notes, node, path, node.span, Keys(("provider", *names), meant=meant))
+    keys = ACQUIRER_KEYS if provider is None else _keys(provider)
+    section = Section.open(notes, node, path, node.span, keys)
     section.need("provider", fields.one_of(_PROVIDERS), "yookassa")
     values = {name: outside.secret(section, name, rotate="у банка", optional=provider is None) for name in names}
     if provider is None:
         return None
     return AcquirerConfig(provider, {name: value for name, value in values.items() if value is not None})
+
+
+def _keys(provider: Provider) -> Keys:
+    meant = {"secret": "password"} if provider == "tbank" else {}
+    return Keys(("provider", *_CREDENTIALS[provider]), meant=meant)
 
 
 def _provider(node: Node) -> Provider | None:

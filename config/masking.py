@@ -14,6 +14,9 @@ MAX_QUOTED_CHARS = 60
 MIN_LOOKALIKE = 0.75  # difflib ratio: «pasword» and «secert» still count as names of secrets
 
 _FILE_SECRET_NAMES = ("secret", "password", "token", "client_secret", "client_id", "shop_id", "terminal")
+_PIN_NAMES = frozenset({"pin_code", "pincode", "redeem_pin", "пин", "пинкод"})
+MAX_PIN_NAME_CHARS = 4  # «pim», «pinn»: short names are compared with «pin» alone, or «point» would look like it
+MIN_PIN_LOOKALIKE = 0.66
 _SECRET_WORDS = (
     "secret",
     "password",
@@ -30,7 +33,7 @@ _SECRET_WORDS = (
     "секрет",
     "токен",
 )
-_PERSONAL_KEYS = frozenset({"phone", "phones", "email", "e_mail", "emails", "pan", "card_pan"})
+_PERSONAL_KEYS = frozenset({"phone", "phones", "email", "e_mail", "emails", "pan", "card_pan", "pin"})
 _CONNECTION_KEYS = frozenset({"dsn", "database_url", "redis_url"})
 
 _REFERENCE = re.compile(r"env:[A-Z][A-Z0-9_]*|file:\S.*")
@@ -74,7 +77,9 @@ def is_reference(value: str) -> bool:
 def is_secret_name(name: str) -> bool:
     """True when a key of the rules file holds a secret, also when its name is misspelt."""
     plain = name.casefold()
-    if any(word in plain for word in _SECRET_WORDS):
+    if plain in _PIN_NAMES or any(word in plain for word in _SECRET_WORDS):
+        return True
+    if len(plain) <= MAX_PIN_NAME_CHARS and difflib.get_close_matches(plain, ("pin",), cutoff=MIN_PIN_LOOKALIKE):
         return True
     return bool(difflib.get_close_matches(plain[:64], _FILE_SECRET_NAMES, n=1, cutoff=MIN_LOOKALIKE))
 
@@ -101,7 +106,7 @@ def quote(value: str) -> str:
 def is_hidden_key(name: str) -> bool:
     """True when a log field of this name must never show its value."""
     plain = name.casefold().replace("-", "_")
-    return plain in _PERSONAL_KEYS | _CONNECTION_KEYS or any(word in plain for word in _SECRET_WORDS)
+    return plain in _PERSONAL_KEYS | _CONNECTION_KEYS | _PIN_NAMES or any(word in plain for word in _SECRET_WORDS)
 
 
 def mask_text(text: str) -> str:

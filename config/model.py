@@ -1,7 +1,7 @@
 """The rules file as frozen values.
 
 Owns the shape of what `load_programme` returns beside the rules of points (`loyalty.programme.Programme`): the card,
-amoCRM and the acquirers. Secrets are SecretStr, so that no repr, log or error page shows them.
+amoCRM, mail and the acquirers. Secrets are SecretStr, so that no repr, log or error page shows them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ VERSION_CHARS = 12  # hex digits of the digest that name a version of the rules
 
 Barcode = Literal["qr", "code128", "pdf417"]
 Provider = Literal["yookassa", "tbank"]
-ContactFieldRole = Literal["balance", "pending", "segment", "rfm", "card_link", "card_status"]
+ContactFieldRole = Literal[
+    "balance", "pending", "nearest_burn", "segment", "rfm", "birthday", "card_link", "card_status"
+]
+LeadFieldRole = Literal["redeem", "allowed", "total", "accrued", "redeem_code"]
+MailSecurity = Literal["none", "starttls", "tls"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class OAuthConfig:
 @dataclass(frozen=True)
 class AmoCrmConfig:
     """`account` is the subdomain of `host`; `refund_status` stands after `paid_status` in the funnel but is not paid.
-    After `load_programme` exactly one of `token` and `oauth` is set."""
+    After `load_programme` exactly one of `token` and `oauth` is set. `contact_fields` and `lead_fields` hold the names
+    of the fields by what we keep in them; `redeem` and `redeem_code` are typed by the manager, the rest is ours."""
 
     account: str
     host: str
@@ -86,6 +91,7 @@ class AmoCrmConfig:
     note_to_feed: bool
     token: SecretStr | None = None
     oauth: OAuthConfig | None = None
+    lead_fields: Mapping[LeadFieldRole, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,27 @@ class AcquirerConfig:
 
 
 @dataclass(frozen=True)
+class MailConfig:
+    """The SMTP server. `sender_name` may be empty; `username` and `password` are both there or neither."""
+
+    host: str
+    port: int
+    security: MailSecurity
+    sender_name: str
+    sender_address: str
+    username: str | None = None
+    password: SecretStr | None = None
+
+
+@dataclass(frozen=True)
 class ProgrammeFile:
-    """A rules file without errors. `lines` says on which line a rule stands, by its dotted path."""
+    """A rules file without errors.
+
+    `lines` says on which line a rule stands, by its dotted path. An item of a list without order is known by its place
+    in `programme` and by its name: `segments[1].rate` and `segments.vip.rate`, `accrual.multipliers.Выходные`,
+    `accrual.steps.500000` (kopecks), `accrual.by_method.cash`, `gifts.holidays.8 Марта`, `gifts.actions.review`.
+    `redeem_pin` is what the senior manager types to confirm a redemption.
+    """
 
     programme: Programme
     card: CardConfig
@@ -106,6 +131,12 @@ class ProgrammeFile:
     acquirers: tuple[AcquirerConfig, ...]
     path: Path
     lines: Mapping[str, int]
+    mail: MailConfig | None = None
+    redeem_pin: SecretStr | None = None
+
+    def line_of(self, rule: str) -> int:
+        """The line of a rule by its path, 0 when it is not written: a default stands in for it."""
+        return self.lines.get(rule, 0)
 
     @property
     def version(self) -> str:

@@ -14,18 +14,37 @@ from typing import Any
 from config.card_section import read_card
 from config.cross_checks import check_together
 from config.links_sections import read_acquirers, read_amocrm
+from config.mail_section import read_mail
 from config.masked_source import masked_source
 from config.model import ProgrammeFile
 from config.problems import Problem, Source, Span, count, error_at, in_file_order, render, shown_lines, to_data
+from config.redeem_section import read_redeem
 from config.rules_sections import read_programme
 from config.secret_fields import Outside
 from config.section import Keys, Notes, Section
 from config.strict_yaml import MAX_BYTES, Document, read_yaml
 
 _START = Span(1, 1)
-_ROOT_KEYS = Keys(
-    ("version", "programme", "accrual", "welcome", "refund", "segments", "card", "amocrm", "acquirers"),
-    planned=("redeem", "burn", "gifts", "segment_rules", "rfm", "messages", "campaigns", "match_payment_to_lead"),
+ROOT_KEYS = Keys(
+    (
+        "version",
+        "programme",
+        "accrual",
+        "welcome",
+        "redeem",
+        "refund",
+        "burn",
+        "gifts",
+        "segments",
+        "segment_rules",
+        "limits",
+        "adjustments",
+        "card",
+        "mail",
+        "amocrm",
+        "acquirers",
+    ),
+    planned=("rfm", "messages", "campaigns", "match_payment_to_lead"),
 )
 
 
@@ -99,12 +118,13 @@ def _read(document: Document, path: Path, notes: Notes, outside: Outside) -> Pro
             fix = "начните с version: 1; образец создаст kopilka init"
             notes.error("", _START, "empty-file", "файл правил пуст", fix)
         return None
-    root = Section.open(notes, document.root, "", _START, _ROOT_KEYS)
-    programme = read_programme(root)
+    root = Section.open(notes, document.root, "", _START, ROOT_KEYS)
+    redeem, redeem_pin = read_redeem(root, outside)
+    programme = read_programme(root, redeem)
     card = read_card(root, outside)
+    mail = read_mail(root, outside)
     amocrm = read_amocrm(root, outside)
     acquirers = read_acquirers(root, outside)
     if root.readable:
         check_together(notes, programme, card)
-    lines = {rule: span.line for rule, span in notes.spans.items()}
-    return ProgrammeFile(programme, card, amocrm, acquirers, path, lines)
+    return ProgrammeFile(programme, card, amocrm, acquirers, path, notes.lines(), mail, redeem_pin)

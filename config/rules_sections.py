@@ -1,7 +1,7 @@
-"""The sections that decide about points: programme, accrual, welcome, refund, segments.
+"""The rules of points as one value, and its small sections: programme, welcome, refund, burn, limits, adjustments.
 
-Owns their keys, defaults and limits. Builds `loyalty.programme.Programme`; which rules make sense together is
-`cross_checks.py`.
+Owns the keys, defaults and limits of those; `accrual`, `redeem`, `gifts` and `segments` have files of their own. Which
+rules make sense together is `cross_checks.py`.
 """
 
 from __future__ import annotations
@@ -9,52 +9,83 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from config import fields
-from config.section import Keys, Notes, Section, read_list, refuse_repeats
-from config.strict_yaml import Node
-from loyalty.programme import (
+from config import calendar_fields, fields
+from config.accrual_section import read_accrual
+from config.gifts_section import read_gifts
+from config.section import Keys, Section, read_list
+from config.segments_section import read_segment_policy, read_segments
+from loyalty.programme import Programme
+from loyalty.rules import (
     NO_DELAY,
-    AccrualRules,
+    AdjustmentRules,
+    BurnRules,
+    Duration,
+    Limits,
     PointWords,
-    Programme,
-    SegmentRule,
+    RedeemRules,
+    RefundRules,
     WelcomeRules,
 )
 
 FILE_FORMAT = 1
 MAX_NAME_CHARS = 60
 MAX_WORD_CHARS = 30
-MAX_TITLE_CHARS = 40
-MAX_WELCOME_POINTS = 1_000_000
-MAX_ORDERS = 10_000
-MAX_SEGMENTS = 20
+MAX_POINTS = 1_000_000
+MAX_DAY_POINTS = 100_000_000
+MAX_PER_DAY = 1_000
+MAX_NOTICES = 5
+MAX_NOTICE_DAYS = 366
 
-ACCRUAL_KEYS = Keys(
-    ("rate", "base", "rounding", "activate_after", "expire_after", "earn_on"),
-    planned=("exclude",),
-)
+PROGRAMME_KEYS = Keys(("name", "timezone", "language", "point", "point_value"))
+POINT_KEYS = Keys(("one", "few", "many"))
 WELCOME_KEYS = Keys(("points", "on", "with_base", "activate_after", "expire_after"))
-REFUND_KEYS = Keys(("take_back_accrued", "negative_balance"), planned=("return_redeemed",))
-SEGMENT_KEYS = Keys(("code", "title", "when"), planned=("rate", "max_share"))
+REFUND_KEYS = Keys(("return_redeemed", "take_back_accrued", "negative_balance", "grace"))
+BURN_KEYS = Keys(("order", "notify_before", "notify_at", "notify_from_points", "without_notice"))
+LIMITS_KEYS = Keys(
+    (
+        "accruals_per_day",
+        "redemptions_per_day",
+        "points_per_order",
+        "points_per_day",
+        "points_per_period",
+        "period",
+    )
+)
+ADJUSTMENTS_KEYS = Keys(("max_points", "max_points_per_day", "expire_after"))
 
-_EARN_ON: Mapping[str, Literal["payment", "stage"]] = {"payment": "payment", "stage": "stage"}
+_GREET_ON: Mapping[str, Literal["first_payment", "signup"]] = {"first_payment": "first_payment", "signup": "signup"}
+_DEBTS: Mapping[str, Literal["allow", "within_balance", "only_pending"]] = {
+    "allow": "allow",
+    "forbid": "within_balance",
+    "only_pending": "only_pending",
+}
+_WITHOUT_NOTICE: Mapping[str, Literal["postpone", "burn"]] = {"postpone": "postpone", "burn": "burn"}
+_REFUND = RefundRules()
+_BURN = BurnRules()
+_LIMITS = Limits()
+_ADJUSTMENTS = AdjustmentRules()
 
 
-def read_programme(root: Section) -> Programme:
+def read_programme(root: Section, redeem: RedeemRules | None) -> Programme:
     """All rules of points; stand-ins where something is wrong."""
     root.need("version", _file_format, str(FILE_FORMAT))
-    _refund(root.sub("refund", REFUND_KEYS))
-    keys = Keys(("name", "timezone", "language", "point", "point_value"))
-    section = root.need_sub("programme", keys, "name: Клуб, timezone: Europe/Moscow")
+    section = root.need_sub("programme", PROGRAMME_KEYS, "name: Клуб, timezone: Europe/Moscow")
     section.get("language", fields.one_of({"ru": "ru"}), "ru")
     return Programme(
         name=section.need("name", fields.words(MAX_NAME_CHARS), "Клуб «Спорт и горы»"),
         timezone=section.need("timezone", fields.time_zone, "Europe/Moscow"),
         point_words=_point_words(section),
         point_value_kopecks=section.get("point_value", fields.money_kopecks, 100),
-        accrual=_accrual(root.need_sub("accrual", ACCRUAL_KEYS, "rate: 10%")),
-        welcome=_welcome(root.sub("welcome", WELCOME_KEYS)),
-        segments=_segments(root),
+        accrual=read_accrual(root),
+        welcome=_welcome(root),
+        redeem=redeem,
+        refund=_refund(root),
+        burn=_burn(root),
+        gifts=read_gifts(root),
+        segments=read_segments(root),
+        segment_policy=read_segment_policy(root),
+        limits=_limits(root),
+        adjustments=_adjustments(root),
     )
 
 
@@ -65,7 +96,7 @@ def _file_format(text: str) -> int:
 
 
 def _point_words(programme: Section) -> PointWords:
-    section = programme.sub("point", Keys(("one", "few", "many")))
+    section = programme.sub("point", POINT_KEYS)
     if section is None:
         return PointWords()
     word = fields.words(MAX_WORD_CHARS)
@@ -76,42 +107,29 @@ def _point_words(programme: Section) -> PointWords:
     )
 
 
-def _accrual(section: Section) -> AccrualRules:
-    section.get("base", fields.one_of({"paid_money": "paid_money"}), "paid_money")
-    section.get("rounding", fields.one_of({"down": "down"}), "down")
-    return AccrualRules(
-        rate_bps=section.need("rate", fields.percent_bps, "10%"),
-        earn_on=read_list(section, "earn_on", fields.one_of(_EARN_ON), ("payment", "stage"), like="[payment]"),
-        activate_after=section.get("activate_after", fields.duration, NO_DELAY),
-        expire_after=section.get("expire_after", fields.lifetime, None),
-    )
-
-
-def _welcome(section: Section | None) -> WelcomeRules | None:
+def _welcome(root: Section) -> WelcomeRules | None:
+    section = root.sub("welcome", WELCOME_KEYS)
     if section is None:
         return None
-    section.get("on", fields.one_of({"first_payment": "first_payment"}), "first_payment")
     return WelcomeRules(
-        points=section.need("points", fields.whole(1, MAX_WELCOME_POINTS), "300"),
+        points=section.need("points", fields.whole(1, MAX_POINTS), "300"),
         with_base=section.get("with_base", fields.yes_no, default=True),
         activate_after=section.get("activate_after", fields.duration, NO_DELAY),
         expire_after=section.get("expire_after", fields.lifetime, None),
+        on=section.get("on", fields.one_of(_GREET_ON), "first_payment"),
     )
 
 
-def _refund(section: Section | None) -> None:
-    """Only checked: the rules of points know one way to refund, and the file may say it aloud."""
-    if section is not None:
-        section.get("take_back_accrued", _only_yes, default=True)
-        section.get("negative_balance", _only_allow, "allow")
-
-
-def _only_allow(text: str) -> str:
-    value = fields.one_of({"allow": "allow", "forbid": "forbid"})(text)
-    if value == "forbid":
-        fix = "напишите allow: значение forbid появится в следующей версии"
-        raise fields.FieldError("unknown-value", "списать недостачу после возврата пока нельзя", fix)
-    return value
+def _refund(root: Section) -> RefundRules:
+    section = root.sub("refund", REFUND_KEYS)
+    if section is None:
+        return _REFUND
+    section.get("take_back_accrued", _only_yes, default=True)
+    return RefundRules(
+        debt=section.get("negative_balance", fields.one_of(_DEBTS), _REFUND.debt),
+        return_redeemed=section.get("return_redeemed", fields.yes_no, default=_REFUND.return_redeemed),
+        grace=section.get("grace", fields.duration, _REFUND.grace),
+    )
 
 
 def _only_yes(text: str) -> bool:
@@ -121,40 +139,59 @@ def _only_yes(text: str) -> bool:
     return True
 
 
-def _segments(root: Section) -> tuple[SegmentRule, ...]:
-    members = root.items("segments", "- {code: start, title: Стартовый, when: {orders: 1}}")
-    path = root.at("segments")
-    if len(members) > MAX_SEGMENTS:
-        root.notes.error_at_path(path, "too-many", f"сегментов больше {MAX_SEGMENTS}", "уберите лишние")
-        return ()
-    rules = tuple(_segment(root.notes, node, path, first=not number) for number, (path, node) in enumerate(members))
-    paths = [path for path, _ in members]
-    refuse_repeats(
-        root.notes,
-        [(f"{path}.code", rule.code) for path, rule in zip(paths, rules, strict=True)],
-        "duplicate-segment",
-        "сегмент с кодом",
+def _burn(root: Section) -> BurnRules:
+    section = root.sub("burn", BURN_KEYS)
+    if section is None:
+        return _BURN
+    section.get("order", fields.one_of({"soonest_first": "soonest_first"}), "soonest_first")
+    return BurnRules(
+        notify_before=_notices(section),
+        notify_at=section.get("notify_at", calendar_fields.clock_time, _BURN.notify_at),
+        notify_from_points=section.get("notify_from_points", fields.whole(1, MAX_POINTS), _BURN.notify_from_points),
+        without_notice=section.get("without_notice", fields.one_of(_WITHOUT_NOTICE), _BURN.without_notice),
     )
-    refuse_repeats(
-        root.notes,
-        [(f"{path}.title", rule.title) for path, rule in zip(paths, rules, strict=True)],
-        "duplicate-segment",
-        "сегмент с именем",
+
+
+def _notices(burn: Section) -> tuple[Duration, ...]:
+    """The earliest notice first."""
+    days = fields.whole_days(1, MAX_NOTICE_DAYS)
+    notices = read_list(burn, "notify_before", days, _BURN.notify_before, like="[7 days]")
+    if len(notices) > MAX_NOTICES:
+        message = f"предупреждений больше {MAX_NOTICES}: покупателя это утомит"
+        burn.notes.error_at_path(burn.at("notify_before"), "too-many", message, "уберите лишние")
+    return tuple(sorted(notices, key=lambda notice: -notice.count))
+
+
+def _limits(root: Section) -> Limits:
+    section = root.sub("limits", LIMITS_KEYS)
+    if section is None:
+        return _LIMITS
+    times = fields.whole(1, MAX_PER_DAY)
+    points = fields.whole(1, MAX_DAY_POINTS)
+    return Limits(
+        accruals_per_day=section.get("accruals_per_day", times, None),
+        redemptions_per_day=section.get("redemptions_per_day", times, None),
+        points_per_order=section.get("points_per_order", points, None),
+        points_per_day=section.get("points_per_day", points, None),
+        points_per_period=section.get("points_per_period", points, None),
+        period=section.get("period", fields.span, _LIMITS.period),
     )
+
+
+def _adjustments(root: Section) -> AdjustmentRules:
+    section = root.sub("adjustments", ADJUSTMENTS_KEYS)
+    if section is None:
+        return _ADJUSTMENTS
+    rules = AdjustmentRules(
+        max_points=section.get("max_points", fields.whole(1, MAX_POINTS), _ADJUSTMENTS.max_points),
+        max_points_per_day=section.get(
+            "max_points_per_day", fields.whole(1, MAX_DAY_POINTS), _ADJUSTMENTS.max_points_per_day
+        ),
+        expire_after=section.get("expire_after", fields.lifetime, _ADJUSTMENTS.expire_after),
+    )
+    written = next((key for key in ("max_points_per_day", "max_points") if key in section), None)
+    if written and section.notes.intact(section.path) and rules.max_points > rules.max_points_per_day:
+        message = f"за раз можно {rules.max_points}, а за день только {rules.max_points_per_day}"
+        fix = f"напишите max_points_per_day: {rules.max_points} или больше"
+        section.notes.error_at_path(section.at(written), "adjustment-limits", message, fix)
     return rules
-
-
-def _segment(notes: Notes, node: Node, path: str, *, first: bool) -> SegmentRule:
-    section = Section.open(notes, node, path, node.span, SEGMENT_KEYS)
-    code = fields.matching(
-        "[a-z][a-z0-9_]{0,31}", "segment-code", "код пишется латиницей", "напишите, например, regular"
-    )
-    conditions = section.sub("when", Keys(("orders",), planned=("spent",)))
-    if conditions is None and not first:
-        section.missing("when", "добавьте, например: when: {orders: 3}")
-    orders = fields.whole(1, MAX_ORDERS)
-    return SegmentRule(
-        code=section.need("code", code, "regular"),
-        title=section.need("title", fields.words(MAX_TITLE_CHARS), "Постоянный"),
-        min_orders=1 if conditions is None else conditions.need("orders", orders, "1" if first else "3"),
-    )

@@ -28,6 +28,7 @@ class Notes:
     problems: list[Problem] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
     _broken: set[str] = field(default_factory=set)
+    _names: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def error(self, path: str, span: Span, code: str, message: str, fix: str) -> None:
         self.problems.append(error_at(span, code, message, fix))
@@ -46,6 +47,23 @@ class Notes:
 
     def written(self, path: str) -> bool:
         return path in self.spans
+
+    def name_item(self, path: str, place: str, name: str) -> None:
+        """Says what the list item at `path` of the file is called outside: its place in the sorted list, and its name.
+        The order of such a list has no meaning, so its places are those of the value that was built from it."""
+        self._names[path] = (place, name)
+
+    def named(self, name: str) -> str:
+        """The path in the file of a list item known by its name or by its place in the sorted list."""
+        return next((path for path, names in self._names.items() if name in names), name)
+
+    def lines(self) -> dict[str, int]:
+        """The line of every rule under each of its names."""
+        return {name: span.line for path, span in self.spans.items() for name in self._public(path)}
+
+    def _public(self, path: str) -> tuple[str, ...]:
+        head, bracket, rest = path.partition("]")
+        return tuple(name + rest for name in self._names.get(head + bracket, (head + bracket,)))
 
     @property
     def has_errors(self) -> bool:
@@ -127,7 +145,9 @@ class Section:
         path = self.at(key)
         name, node = self._entries[key]
         if isinstance(node, Items):
-            return tuple((f"{path}[{number}]", item) for number, item in enumerate(node.items))
+            members = tuple((f"{path}[{number}]", item) for number, item in enumerate(node.items))
+            self.notes.spans.update((item_path, item.span) for item_path, item in members)
+            return members
         empty = isinstance(node, Scalar) and node.plain and not node.text
         self.notes.error(path, name.span if empty else node.span, "type", "здесь нужен список", f"напишите {like}")
         return ()

@@ -150,6 +150,14 @@ def loopback_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def loopback_host_port(text: str) -> tuple[str, int]:
+    """A mail server on this machine in place of the one the rules file names."""
+    host, _, port = text.rpartition(":")
+    if not _is_loopback(host) or not port.isdigit() or not 1 <= int(port) <= 65_535:
+        raise ValueFault("подменить почтовый сервер можно только на этой машине", "напишите 127.0.0.1:1025")
+    return host, int(port)
+
+
 def official_or_loopback(official: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         return official if text.rstrip("/") == official else loopback_url(text)

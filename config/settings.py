@@ -74,6 +74,8 @@ class Settings:
     lease_s: float
     sweep_interval_s: float
     crm_requests_per_second: int
+    webhooks_allow_private: bool
+    mail_stand_in: tuple[str, int] | None
     log_level: str
     failpoint: str | None
     environment: Mapping[str, str] = field(repr=False)
@@ -122,6 +124,8 @@ def load_settings(env: Mapping[str, str] | None = None, dotenv: Path | None = DE
         lease_s=reader.get("LEASE_S", values.seconds(MIN_LEASE_S, MAX_LEASE_S), 90.0),
         sweep_interval_s=reader.get("SWEEP_INTERVAL_S", values.seconds(MIN_SWEEP_S, MAX_SWEEP_S), 15.0),
         crm_requests_per_second=reader.get("CRM_REQUESTS_PER_SECOND", values.whole(1, MAX_CRM_REQUESTS_PER_SECOND), 7),
+        webhooks_allow_private=reader.get("WEBHOOKS_ALLOW_PRIVATE", values.yes_no, default=False),
+        mail_stand_in=reader.get("MAIL_STAND_IN", values.loopback_host_port, None),
         log_level=reader.get("LOG_LEVEL", values.log_level, "info"),
         failpoint=reader.get("FAILPOINT", values.failpoint, None),
         environment=reader.env,

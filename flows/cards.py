@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from loyalty import segments
-from storage import ledger, members
+from flows import explaining
+from loyalty import burning, segments
+from storage import ledger, lots, members
 from wallet.card import Card
 from wallet.card_apple import card_pkpass, design_images
 from wallet.google import save_link
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from flows.explaining import Cited
     from flows.runtime import Runtime
-    from storage.ledger import StatementLine
     from storage.members import Member
 
 HISTORY_LINES = 20
@@ -27,12 +28,12 @@ TOKEN_CHARS_MAX = 64
 
 @dataclass(frozen=True)
 class CardPage:
-    """Everything the page shows. `next_points` become available on `card.next_activation_on`."""
+    """Everything the page shows. `next_points` become available on `card.next_activation_on`; `history` in words."""
 
     member: Member
     card: Card
     next_points: int
-    history: Sequence[StatementLine]
+    history: Sequence[Cited]
 
 
 def page(rt: Runtime, token: str) -> CardPage | None:
@@ -41,8 +42,8 @@ def page(rt: Runtime, token: str) -> CardPage | None:
         member = members.by_card_token(tx, token) if len(token) <= TOKEN_CHARS_MAX else None
         if member is None:
             return None
-        soon = ledger.next_activation(tx, member.id)
-        history = ledger.statement(tx, member.id, limit=HISTORY_LINES)
+        soon = lots.next_activation(tx, member.id)
+        history = explaining.cited(tx, rt, ledger.statement(tx, member.id, limit=HISTORY_LINES))
         return CardPage(member, card_of(tx, rt, member), soon[0] if soon else 0, history)
 
 
@@ -71,7 +72,8 @@ def google_link(rt: Runtime, token: str) -> str | None:
 
 def card_of(tx: sa.Connection, rt: Runtime, member: Member) -> Card:
     """A member's card as it is now."""
-    soon = ledger.next_activation(tx, member.id)
+    soon = lots.next_activation(tx, member.id)
+    burn = lots.next_burn(tx, member.id)
     segment = segments.by_code(member.segment_code, rt.programme.segments)
     zone = ZoneInfo(rt.programme.timezone)
     return Card(
@@ -82,7 +84,7 @@ def card_of(tx: sa.Connection, rt: Runtime, member: Member) -> Card:
         available_points=member.balance.available - member.balance.debt,
         pending_points=member.balance.pending,
         next_activation_on=soon[1].astimezone(zone).date() if soon else None,
-        nearest_burn=None,
+        nearest_burn=None if burn is None else (burn[0], burning.last_valid_day(burn[1], rt.programme.timezone)),
         card_url=rt.card_url(member.card_token),
     )
 

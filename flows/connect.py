@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connector.amocrm.auth import OAuthTokens
-from flows import crm as crm_flow
-from flows import deals
+from flows import crm_fields, deal_fields, deals
 from flows.settle import SetupIncomplete
 
 if TYPE_CHECKING:
     from flows.runtime import Runtime
 
-HOOK_EVENTS = ("add_lead", "update_lead", "delete_lead", "restore_lead", "status_lead")
+HOOK_EVENTS = ("add_lead", "update_lead", "delete_lead", "restore_lead", "status_lead", "delete_contact")
 
 
 @dataclass(frozen=True)
 class Connected:
-    """What a set-up found or made. `fields`: how many contact fields are ours."""
+    """What a set-up found or made. `fields`: how many fields of contacts and deals are ours."""
 
     subdomain: str
     customers_mode: str
@@ -38,6 +37,6 @@ def set_up(rt: Runtime) -> Connected:
         raise SetupIncomplete("amoCRM не подключена: заполните раздел amocrm файла правил")
     account = rt.crm.account()
     rt.directory.put(deals.ACCOUNT, {"id": account.id, "subdomain": account.subdomain})
-    fields = crm_flow.field_ids(rt, rt.crm)
+    fields = {**crm_fields.field_ids(rt, rt.crm), **deal_fields.field_ids(rt, rt.crm)}
     rt.crm.subscribe(f"{rt.settings.public_url}{rt.hook_path()}", HOOK_EVENTS)
     return Connected(account.subdomain, account.customers_mode, len(fields))

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from connector.amocrm.contacts import ContactChange, contact_diff
 from connector.amocrm.customers import SEGMENTS_DIRECTORY_NAME as SEGMENTS_ENTRY
 from connector.amocrm.fields import DIRECTORY_NAME as FIELDS_ENTRY
-from connector.amocrm.fields import FieldSpec
 from connector.errors import Refused, WrongMode
+from flows import crm_fields
 from flows.crm_customers import push_customers
-from flows.crm_desk import Desk, remember, save, segment_title, unsure_if_lost
+from flows.crm_desk import Desk, remember, save, unsure_if_lost
 from flows.settle import NotYet, SetupIncomplete
 from storage import crm as crm_storage
-from storage import members, outbox
+from storage import lots, members, outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,29 +34,6 @@ if TYPE_CHECKING:
     from storage.crm import CrmState
     from storage.members import Member
 
-RFM_PLACEHOLDER = "ещё не рассчитан"
-CARD_NOT_INSTALLED = "не установлена"
-FIELD_TYPES = {
-    "balance": ("numeric", "KOPILKA_BALANCE"),
-    "pending": ("numeric", "KOPILKA_PENDING"),
-    "segment": ("text", "KOPILKA_SEGMENT"),
-    "rfm": ("text", "KOPILKA_RFM"),
-    "card_link": ("url", "KOPILKA_CARD_LINK"),
-    "card_status": ("text", "KOPILKA_CARD_STATUS"),
-}
-
-
-def wanted_fields(rt: Runtime, member: Member) -> dict[str, FieldValue]:
-    """What the contact's fields should say now, by our keys."""
-    return {
-        "balance": member.balance.available - member.balance.debt,
-        "pending": member.balance.pending,
-        "segment": segment_title(rt, member),
-        "rfm": RFM_PLACEHOLDER,
-        "card_link": rt.card_url(member.card_token),
-        "card_status": CARD_NOT_INSTALLED,
-    }
-
 
 def refresh(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) -> dict[int, str]:
     """Brings contacts and customers of these members up to date. Raises ConnectorError, SetupIncomplete, ClaimLost."""
@@ -66,7 +43,7 @@ def refresh(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) ->
     present = [
         member
         for member in desk.members.values()
-        if member.contact_ref in desk.contacts or not _must_read(rt, desk.states[member.id])
+        if member.contact in desk.contacts or not _must_read(rt, desk.states[member.id])
     ]
     with _looked_up_anew_if_refused(rt, len(member_ids)):
         _push_fields(rt, rt.crm, desk, present)
@@ -85,21 +62,6 @@ def look_again_later(tx: sa.Connection, member_ids: Sequence[int], *, lost: Sequ
     for state in crm_storage.states(tx, member_ids).values():
         if state.unsure_until is not None:
             outbox.add(tx, "crm", [state.member_id], now=now, due_at=max(state.unsure_until, now))
-
-
-def field_ids(rt: Runtime, crm: AmoCrm) -> dict[str, int]:
-    """Ids of the configured contact fields, by our keys; missing ones are created if the owner allows it."""
-    names = rt.crm_names
-    wanted: dict[str, FieldSpec] = {
-        key: FieldSpec(name, *FIELD_TYPES[key]) for key, name in names.contact_fields.items()
-    }
-    found = crm.ensure_contact_fields(rt.directory, wanted, create=names.create_missing_fields)
-    missing = [spec.name for key, spec in wanted.items() if key not in found]
-    if missing:
-        raise SetupIncomplete(
-            f"В amoCRM нет полей контакта: {', '.join(missing)}. Создайте их или разрешите amocrm.create_missing_fields"
-        )
-    return found
 
 
 @contextmanager
@@ -121,10 +83,12 @@ def _looked_up_anew_if_refused(rt: Runtime, members_count: int) -> Iterator[None
 def _lay_out(rt: Runtime, crm: AmoCrm, member_ids: Sequence[int], hold: Callable[[], None]) -> Desk:
     began_at = rt.now()
     with rt.db.begin() as tx:
-        found = members.by_ids(tx, member_ids)
+        known = members.by_ids(tx, member_ids)
+        found = {one.id: one for one in known.values() if one.contact_ref is not None and one.merged_into_id is None}
         states = crm_storage.states(tx, member_ids)
-    to_read = [member.contact_ref for member in found.values() if _must_read(rt, states[member.id])]
-    return Desk(found, states, crm.contacts(to_read) if to_read else {}, began_at, hold)
+        burns = lots.next_burns(tx, found)
+    to_read = [member.contact for member in found.values() if _must_read(rt, states[member.id])]
+    return Desk(found, states, crm.contacts(to_read) if to_read else {}, began_at, hold, burns)
 
 
 def _must_read(rt: Runtime, state: CrmState) -> bool:
@@ -133,12 +97,12 @@ def _must_read(rt: Runtime, state: CrmState) -> bool:
 
 
 def _push_fields(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
-    ids = field_ids(rt, crm)
-    wanted = {member.id: wanted_fields(rt, member) for member in present}
+    ids = crm_fields.field_ids(rt, crm)
+    wanted = {member.id: crm_fields.wanted_fields(rt, member, desk.burns.get(member.id)) for member in present}
     changes: list[ContactChange] = []
     for member in present:
         by_id = {ids[key]: value for key, value in wanted[member.id].items() if key in ids}
-        contact = desk.contacts.get(member.contact_ref)
+        contact = desk.contacts.get(member.contact)
         if contact is not None:
             change = contact_diff(contact, by_id)
         else:
@@ -146,7 +110,7 @@ def _push_fields(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]
         if change is not None:
             changes.append(change)
     changed = {change.contact_id for change in changes}
-    writing = [member for member in present if member.contact_ref in changed]
+    writing = [member for member in present if member.contact in changed]
     if writing:  # remembered before the write: whoever comes after our death reads first
         remember(rt, desk, writing, pushed_fields=None)
         desk.hold()
@@ -167,7 +131,7 @@ def _difference_from_pushed(
         for field_id, value in _by_field_id(ids, wanted).items()
         if field_id not in pushed or pushed[field_id] != value
     }
-    return ContactChange(member.contact_ref, values) if values else None
+    return ContactChange(member.contact, values) if values else None
 
 
 def _by_field_id(ids: Mapping[str, int], wanted: Mapping[str, FieldValue]) -> dict[str, FieldValue]:

@@ -59,12 +59,12 @@ def _find_customers(crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
     for member in present:
         if desk.states[member.id].customer_ref is not None:
             continue
-        contact = desk.contacts.get(member.contact_ref)
+        contact = desk.contacts.get(member.contact)
         known = contact.customer_ids if contact is not None else ()
         if not known and desk.states[member.id].pushed_segment is not None:
             known = tuple(one.id for one in crm.find_customers(member.card_number) if member.card_number in one.name)
             if known:
-                crm.link_contact_to_customer(min(known), member.contact_ref)
+                crm.link_contact_to_customer(min(known), member.contact)
         if known:
             desk.states[member.id] = replace(desk.states[member.id], customer_ref=min(known), pushed_segment=None)
 
@@ -93,7 +93,7 @@ def _create_customers(
         desk.states[member.id] = replace(desk.states[member.id], customer_ref=customer_ref, pushed_segment=None)
     for member in newcomers:
         desk.hold()
-        crm.link_contact_to_customer(_customer(desk, member), member.contact_ref)
+        crm.link_contact_to_customer(_customer(desk, member), member.contact)
     save(rt, desk)
 
 

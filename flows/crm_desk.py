@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 class Desk:
     """One batch on its way: members, what the CRM was told before, what it says now where that was read.
 
-    `began_at`: nothing here was read earlier. `hold` is called before a write that must not happen twice.
+    `began_at`: nothing here was read earlier.
+    `burns`: each member's points that end soonest, and when. `hold` is called before a write that must not happen
+    twice.
     """
 
     members: Mapping[int, Member]
@@ -36,6 +38,7 @@ class Desk:
     contacts: Mapping[int, Contact]
     began_at: datetime
     hold: Callable[[], None]
+    burns: Mapping[int, tuple[int, datetime]]
 
 
 def remember(rt: Runtime, desk: Desk, some: Sequence[Member], **change: Any) -> None:

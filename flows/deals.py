@@ -6,14 +6,15 @@ A hook is unsigned, so nothing in it is believed but «look at deal N». Each de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
 from connector.amocrm.hooks import HookBody, parse_hook
 from connector.amocrm.leads import LOST_STATUS_ID, WON_STATUS_ID
-from flows import points
+from connector.amocrm.reading import date_value
+from flows import crm_fields, deal_fields, deal_redemption, people, points
 from flows.settle import ClaimLost, NotYet, SetupIncomplete
 from storage import boxes, inbox, members, orders
 
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
 
     from config.model import AmoCrmConfig
     from connector.amocrm.client import AmoCrm
+    from connector.amocrm.contacts import Contact
     from connector.amocrm.leads import Deal, Pipeline
     from flows.runtime import Runtime
     from storage.inbox import InboxRow
 
 HOOK_SOURCE = "amocrm"
 DEAL_SOURCE = "amocrm.deal"
+CONTACT_SOURCE = "amocrm.contact"
+CONTACT_GONE = ("contact", "delete")
 PAID_STAGES = "paid_stages"
 ACCOUNT = "account"
 
@@ -38,11 +42,15 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """What the CRM says of a batch of deals. `names`: contacts by id; `paid`: (pipeline, stage) pairs meaning paid."""
+    """What the CRM says of a batch of deals. `names`: contacts by id, of whom those we do not know were read as well;
+    `paid`: (pipeline, stage) pairs meaning paid; `lead_ids` and `birthday_id`: the CRM's ids of our fields."""
 
     deals: Mapping[int, Deal]
     names: Mapping[int, str]
     paid: frozenset[tuple[int, int]]
+    contacts: Mapping[int, Contact] = field(default_factory=dict)
+    lead_ids: Mapping[str, int] = field(default_factory=dict)
+    birthday_id: int | None = None
 
 
 def split_hook(rt: Runtime, row: InboxRow) -> None:
@@ -51,10 +59,12 @@ def split_hook(rt: Runtime, row: InboxRow) -> None:
     now = rt.now()
     refusal = _foreign(rt, body)
     named = [] if refusal else sorted({entity.id for entity in body.entities if entity.kind == "deal"})
+    gone = [] if refusal else sorted({one.id for one in body.entities if (one.kind, one.action) == CONTACT_GONE})
 
     def save(tx: sa.Connection) -> None:
-        for deal_ref in named:
-            inbox.add(tx, source=DEAL_SOURCE, external_id=str(deal_ref), body=b"", is_hint=True, now=now)
+        for source, ids in ((DEAL_SOURCE, named), (CONTACT_SOURCE, gone)):
+            for entity_id in ids:
+                inbox.add(tx, source=source, external_id=str(entity_id), body=b"", is_hint=True, now=now)
         outcome = refusal or _summary(body, named)
         if not boxes.finish(tx, "inbox", row.claim, now=now, outcome=outcome):
             raise ClaimLost
@@ -71,9 +81,9 @@ def fetch(rt: Runtime, deal_refs: Sequence[int]) -> Found:
     with rt.db.begin() as tx:
         names = members.known_contacts(tx, contact_refs)
     strangers = contact_refs - names.keys()
-    if strangers:
-        names |= {contact.id: contact.name for contact in crm.contacts(sorted(strangers)).values()}
-    return Found(found, names, paid)
+    contacts = crm.contacts(sorted(strangers)) if strangers else {}
+    names |= {contact.id: contact.name for contact in contacts.values()}
+    return Found(found, names, paid, contacts, deal_fields.field_ids(rt, crm), crm_fields.birthday_id(rt, crm))
 
 
 def record(rt: Runtime, row: InboxRow, found: Found) -> None:
@@ -97,7 +107,7 @@ def _follow(tx: sa.Connection, rt: Runtime, deal_ref: int, deal: Deal | None, fo
     now = rt.now()
     is_paid = deal is not None and not deal.is_deleted and (deal.pipeline_id, deal.status_id) in found.paid
     order = orders.find(tx, deal_ref)
-    if order is None and not is_paid:
+    if order is None and not is_paid and not _is_of_member(tx, deal, found):
         return "сделка не оплачена" if deal else "такой сделки в CRM нет"
     order = order or orders.open_order(tx, deal_ref, now=now)
     member_id = order.member_id
@@ -106,7 +116,17 @@ def _follow(tx: sa.Connection, rt: Runtime, deal_ref: int, deal: Deal | None, fo
     price_kopecks = order.price_kopecks if deal is None else deal.price_kopecks
     orders.save_deal(tx, order.id, member_id=member_id, price_kopecks=price_kopecks, is_stage_paid=is_paid)
     fresh = orders.by_ids(tx, [order.id])[order.id]
+    if found.lead_ids and not is_paid and fresh.counted_at is None:  # what was paid once and returned reserves nothing
+        deal_redemption.follow(tx, rt, fresh, deal_redemption.wish_of(deal, found.lead_ids), now=now)
+        fresh = orders.by_ids(tx, [order.id])[order.id]
     return points.converge_order(tx, rt, fresh, occurred_at=now, now=now)
+
+
+def _is_of_member(tx: sa.Connection, deal: Deal | None, found: Found) -> bool:
+    """An unpaid deal concerns us if its buyer may spend points on it."""
+    if deal is None or deal.is_deleted or deal.main_contact_id is None or not found.lead_ids:
+        return False
+    return members.by_contact(tx, deal.main_contact_id) is not None
 
 
 def _enrol(tx: sa.Connection, rt: Runtime, deal: Deal | None, found: Found) -> int:
@@ -117,8 +137,12 @@ def _enrol(tx: sa.Connection, rt: Runtime, deal: Deal | None, found: Found) -> i
         raise NotYet("У сделки нет контакта: добавьте покупателя в сделку, баллы начислятся сами")
     name = found.names[deal.main_contact_id]
     member, is_new = members.enrol(tx, contact_ref=deal.main_contact_id, name=name, card=rt.new_card(), now=rt.now())
+    contact = found.contacts.get(deal.main_contact_id)
+    if contact is not None:
+        stored = None if found.birthday_id is None else contact.field_values.get(found.birthday_id)
+        people.take_over_contact(tx, rt, member, contact, date_value(stored))
     if is_new:
-        points.mark_out_of_date(tx, rt, member.id, now=rt.now())
+        people.welcome_signup(tx, rt, member, now=rt.now())
         _log.info("member_enrolled", member_id=member.id)
     return member.id
 

@@ -23,7 +23,9 @@ NAMES = (
     "crm.after_create",
     "crm.after_segments",
     "note.after_write",
+    "deal.after_fields",
     "google.after_write",
+    "api.after_commit",
     "tokens.after_answer",
 )
 

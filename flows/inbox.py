@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from connector.errors import BadReply
-from flows import deals, payments, settle
+from flows import active_rules, contacts, deals, payments, settle
 from storage import boxes, inbox
 from storage.db import DatabaseAway
 
@@ -55,6 +55,7 @@ def accept_payment(rt: Runtime, name: str, headers: Mapping[str, str], raw: byte
 
 def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
     """Works due rows until none is left or `stop_at` has come. Returns how many were worked."""
+    active_rules.look(rt)
     worked = 0
     while stop_at is None or rt.now() < stop_at:
         batch = sum(_claim_and_work(rt, alone=alone) for alone in (False, True))
@@ -102,6 +103,8 @@ def _claim_and_work(rt: Runtime, *, alone: bool) -> int:
             _release(rt, [row])
         elif row.source == deals.HOOK_SOURCE:
             settle.inbox_row(rt, row.claim, partial(deals.split_hook, rt, row))
+        elif row.source == deals.CONTACT_SOURCE:
+            settle.inbox_row(rt, row.claim, partial(contacts.gone, rt, row))
         else:
             settle.inbox_row(rt, row.claim, partial(payments.record, rt, row))
     return len(rows)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from connector.amocrm.notes import NoteDraft
 from flows.settle import SetupIncomplete, written_once
 from loyalty.wording import count_text
-from storage import ledger, orders
+from storage import deal_marks, ledger, orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ def write(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> di
     with rt.db.begin() as tx:
         found = orders.by_ids(tx, order_ids)
         points = ledger.points_of_orders(tx, order_ids)
-    totals = {order_id: sum(points.get(order_id, {}).values()) for order_id in found}
+    totals = {order_id: _earned(points.get(order_id, {})) for order_id in found}
     due = [order for order in found.values() if totals[order.id] != order.noted_points or order.noting_revision]
     told = {order.id: _told_points(rt.crm, order) for order in due}
     unsaid = [order for order in due if told[order.id] != totals[order.id]]
@@ -43,14 +43,14 @@ def write(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> di
     if unsaid:
         hold()
         with rt.db.begin() as tx:
-            orders.save_noting(tx, unsaid)
+            deal_marks.save_noting(tx, unsaid)
         with written_once():
-            rt.crm.add_notes([NoteDraft(order.deal_ref, texts[order.id]) for order in unsaid])
+            rt.crm.add_notes([NoteDraft(order.deal, texts[order.id]) for order in unsaid])
         rt.failpoints.reach("note.after_write")
     with rt.db.begin() as tx:
         for order in due:
-            orders.save_noted(tx, order.id, totals[order.id])
-        orders.save_noting(tx, [replace(order, revision=NOT_NOTING) for order in due])
+            deal_marks.save_noted(tx, order.id, totals[order.id])
+        deal_marks.save_noting(tx, [replace(order, revision=NOT_NOTING) for order in due])
     return {order_id: "примечание добавлено" if order_id in texts else "примечание не нужно" for order_id in order_ids}
 
 
@@ -60,7 +60,7 @@ def _told_points(crm: AmoCrm, order: Order) -> int:
         return order.noted_points
     marks = [
         (note.id, int(mark.group("total")))
-        for note in crm.deal_notes(order.deal_ref)
+        for note in crm.deal_notes(order.deal)
         for mark in _MARK.finditer(note.text)
         if int(mark.group("order")) == order.id
     ]
@@ -69,12 +69,16 @@ def _told_points(crm: AmoCrm, order: Order) -> int:
 
 def _text(rt: Runtime, order: Order, points: Mapping[str, int], *, told: int) -> str:
     words = rt.point_forms
-    total = sum(points.values())
+    total = _earned(points)
     change = total - told
     verb = f"Начислено {count_text(change, words)}" if change > 0 else f"Снято {count_text(-change, words)}"
     parts = [f"{points[source]} {name}" for source, name in _SOURCES if points.get(source)]
     whole = f"Всего за сделку: {count_text(total, words)}" + (f" ({' + '.join(parts)})" if len(parts) > 1 else "")
     return f"{rt.programme.name}. {verb}. {whole}. [операция {order.id}-{order.revision}: {total}]"
+
+
+def _earned(points: Mapping[str, int]) -> int:
+    return sum(points.get(source, 0) for source, _ in _SOURCES)
 
 
 _SOURCES = (("welcome", "приветственные"), ("accrual", "за покупку"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows import crm, google, notes, settle
+from flows import active_rules, crm, deal_fields, google, messages, notes, outgoing, settle
 from storage import boxes, outbox
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ BATCH_ROWS = 50
 
 def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
     """Delivers due rows of every kind until none is left or `stop_at` has come. Returns how many were worked."""
+    active_rules.look(rt)
     worked = 0
     while stop_at is None or rt.now() < stop_at:
         batch = sum(_deliver(rt, kind, handler) for kind, handler in _handlers(rt).items())
@@ -38,9 +39,9 @@ def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
 
 
 def _handlers(rt: Runtime) -> dict[Kind, Handler]:
-    handlers: dict[Kind, Handler] = {}
+    handlers: dict[Kind, Handler] = {"message": messages.deliver, "webhook": outgoing.deliver}
     if rt.crm is not None:
-        handlers |= {"crm": crm.refresh, "note": notes.write}
+        handlers |= {"crm": crm.refresh, "note": notes.write, "deal": deal_fields.refresh}
     if rt.google is not None:
         handlers["google"] = _refresh_google
     return handlers
@@ -72,6 +73,10 @@ def _deliver(rt: Runtime, kind: Kind, handler: Handler) -> int:
             outbox.add(tx, kind, lost, now=now)
             if kind == "crm":  # after finishing, because only a finished row can be asked for at a later date
                 crm.look_again_later(tx, targets, lost=lost, now=now)
+            if kind == "webhook":
+                outgoing.plan_again(tx, outcomes, now=now)
+            if kind == "message":
+                messages.plan_again(tx, outcomes, now=now)
 
     settle.outbox_rows(rt, claims, work)
     rt.failpoints.reach("outbox.after_settle")

@@ -14,6 +14,7 @@ from connector.errors import BadReply
 from flows import deals, points
 from flows.settle import ClaimLost, NeedsPerson
 from storage import boxes, inbox, orders
+from storage import payments as payments_storage
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -34,11 +35,11 @@ def record(rt: Runtime, row: InboxRow) -> None:
     facts = replace(understood, occurred_at=occurred_at)
 
     def save(tx: sa.Connection) -> bool:
-        deal_ref = facts.deal_ref or orders.of_payment(tx, facts.acquirer, facts.payment_ref)
+        deal_ref = facts.deal_ref or payments_storage.deal_of(tx, facts.acquirer, facts.payment_ref)
         if deal_ref is None:
             raise NeedsPerson("В платеже нет номера сделки: укажите его в заказе вида L1234-1 или сверьте вручную")
         order = orders.open_order(tx, deal_ref, now=now)
-        if orders.save_payment(tx, order.id, facts, now=now) != order.id:
+        if payments_storage.save(tx, order.id, facts, now=now) != order.id:
             raise NeedsPerson(f"Платёж уже отнесён к другой сделке, а теперь назвал сделку {deal_ref}: сверьте вручную")
         if order.member_id is None:
             inbox.add(tx, source=deals.DEAL_SOURCE, external_id=str(deal_ref), body=b"", is_hint=True, now=now)

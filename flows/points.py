@@ -1,93 +1,78 @@
-"""Points follow the facts: one order is brought to its target, due lots become available.
+"""Points follow the facts: one order is brought to its target, and with it everything that depends on it.
 
 Runs inside the caller's transaction. Lock order: the caller holds the order row, this module takes the member row.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 import structlog
 
-from loyalty import accrual, activation, segments
-from loyalty.orders import OrderFacts, kept_kopecks
-from storage import ledger, members, orders, outbox
+from flows import book, segmenting
+from flows.order_sheet import read_sheet, state_of, terms_of
+from loyalty import accrual, calendar, redemption, reversal
+from loyalty.account import Cause, PointsMissing
+from loyalty.orders import money_of
+from loyalty.redemption import Spent
+from storage import holds, lots, members, orders, outbox
 from storage.db import refusal
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from flows.order_sheet import Sheet
     from flows.runtime import Runtime
-    from storage.members import Member
-    from storage.orders import Order
+    from loyalty.account import Account
+    from loyalty.accrual import OrderState, Outcome, Terms
+    from loyalty.ledger import Lot
+    from storage.holds import Hold
+    from storage.orders import Counted, Order
 
 ACTIVATION_BATCH = 200
 
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class Spending:
+    """The points that pay for an order, how many of them were captured just now, and the hold if it was made anew."""
+
+    spent: Spent = accrual.NOTHING_SPENT
+    captured: int = 0
+    hold_id: int | None = None
+
+
 def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at: datetime, now: datetime) -> str:
     """Brings the order's points to what its facts are worth, and everything that follows from it.
 
-    `order` is locked and has a member. Returns a line for the inbox row. Steps: read facts; decide; post; segment;
-    activate what is due; mark CRM, feed and card out of date if anything changed.
+    `order` is locked and has a member. Returns a line for the inbox row. Steps: read facts; bring the member up to
+    date; capture the hold of a paid order; decide; post; segment; mark CRM, feed and card out of date.
     """
-    if order.member_id is None:
-        raise ValueError("an order without a member cannot earn")
-    payments, captured_at = orders.payment_totals(tx, order.id)
-    member = members.lock(tx, order.member_id)
-    version = order.rules_version or rt.rules_version
-    programme = rt.programme_of(tx, version)
-    kept = kept_kopecks(OrderFacts(payments, order.is_stage_paid, order.price_kopecks), programme.accrual)
-    earned_at = captured_at or occurred_at
-    kept_orders = orders.kept_by_others(tx, member.id, except_order=order.id) + (kept > 0)
-    decision = accrual.converge(
-        accrual.OrderState(
-            order_id=order.id,
-            revision=order.revision,
-            kept_kopecks=kept,
-            paid_at=earned_at,
-            lots=ledger.order_lots(tx, order.id),
-            programme=programme,
-            rules_version=version,
-        ),
-        accrual.WelcomeState(member.id, ledger.welcome_lots(tx, member.id), kept_orders),
-    )
-    if decision:
-        ledger.post(tx, member.id, decision, occurred_at=occurred_at, now=now)
-    orders.save_result(
-        tx,
-        order.id,
-        kept_kopecks=kept,
-        paid_at=order.paid_at or (earned_at if kept else None),
-        revision=order.revision + bool(decision),
-        rules_version=version if decision or kept else order.rules_version,
-    )
-    activated = activate_due(tx, member.id, debt=member.balance.debt, now=now)
-    moved = _follow_segment(tx, rt, member, kept_orders)
-    if decision or activated or moved:
-        mark_out_of_date(tx, rt, member.id, now=now)
-    if decision and rt.crm is not None and rt.crm_names.note_to_feed:
-        touched = {transfer.order_id for transfer in decision.transfers if transfer.order_id is not None}
-        outbox.add(tx, "note", touched | {order.id}, now=now)
-    return f"операций: {len(decision.transfers) + activated}" if decision or activated else "ничего не изменилось"
-
-
-def mark_out_of_date(tx: sa.Connection, rt: Runtime, member_id: int, *, now: datetime) -> None:
-    """CRM and Google no longer say what is true of this member."""
-    if rt.crm is not None:
-        outbox.add(tx, "crm", [member_id], now=now)
-    if rt.google is not None:
-        outbox.add(tx, "google", [member_id], now=now)
-
-
-def activate_due(tx: sa.Connection, member_id: int, *, debt: int, now: datetime) -> int:
-    """Posts the activation of the member's due lots; the caller holds the member's lock. Returns transfers posted."""
-    decision = activation.activate(ledger.due_lots(tx, member_id, now=now), debt=debt, now=now)
-    if decision:
-        ledger.post(tx, member_id, decision, occurred_at=now, now=now)
-    return len(decision.transfers)
+    sheet = read_sheet(tx, rt, order, occurred_at=occurred_at)
+    terms, limit_reason = terms_of(tx, sheet)
+    account = book.open_account(tx, rt, sheet.member, now=now, more=_touched_lots(tx, sheet, now=now))
+    spending = _spend(tx, rt, sheet, terms, account, now=now)
+    state = state_of(sheet, terms, spending.spent, account)
+    _know_enough(tx, account, state, sheet.member.id)
+    outcome = accrual.converge(account, state, now=now)
+    book.bring_up_to_date(account, rt, now=now)
+    decision = book.save(tx, rt, sheet.member.id, account, occurred_at=occurred_at)
+    if outcome.target.is_kept and sheet.programme.accrual.expire_idle is not None and order.counted_at is None:
+        until = calendar.expiry_at(sheet.earned_at, sheet.programme.accrual.expire_idle, sheet.programme.timezone)
+        if until is not None:
+            lots.extend_idle(tx, sheet.member.id, until=until)
+    binding = limit_reason if outcome.target.limit == "limit" else outcome.target.limit
+    result = _counted(sheet, terms, outcome, spending, is_changed=bool(decision), limit_reason=binding)
+    orders.save_result(tx, order.id, result)
+    moved = segmenting.follow(tx, rt, sheet.member, segmenting.purchases(sheet.others, result), now=now)
+    if moved and not decision:
+        book.mark_out_of_date(tx, rt, sheet.member.id, now=now)
+    is_counted_now = order.counted_at is None and result.counted_at is not None
+    _tell_deal(tx, rt, order, is_moved=bool(decision), is_counted_now=is_counted_now, now=now)
+    return f"операций: {len(decision.transfers)}" if decision else "ничего не изменилось"
 
 
 def activate_members(rt: Runtime, *, now: datetime) -> int:
@@ -95,7 +80,7 @@ def activate_members(rt: Runtime, *, now: datetime) -> int:
     changed = 0
     while True:
         with rt.db.begin() as tx:
-            due = members.with_due_lots(tx, now=now, limit=ACTIVATION_BATCH)
+            due = lots.members_with_due(tx, now=now, limit=ACTIVATION_BATCH)
         done = sum(_activate_member(rt, member_id, now=now) for member_id in due)
         changed += done
         if len(due) < ACTIVATION_BATCH or done == 0:
@@ -103,24 +88,116 @@ def activate_members(rt: Runtime, *, now: datetime) -> int:
 
 
 def _activate_member(rt: Runtime, member_id: int, *, now: datetime) -> bool:
-    def work(tx: sa.Connection) -> int:
+    def work(tx: sa.Connection) -> bool:
         member = members.lock(tx, member_id)
-        posted = activate_due(tx, member_id, debt=member.balance.debt, now=now)
-        if posted:
-            mark_out_of_date(tx, rt, member_id, now=now)
-        return posted
+        account = book.open_account(tx, rt, member, now=now)
+        return bool(book.save(tx, rt, member_id, account, occurred_at=now))
 
     try:
-        return rt.db.run(work) > 0
-    except sa.exc.IntegrityError as failure:  # one damaged account must not stop all others
-        _log.error("activation_refused", member_id=member_id, error=refusal(failure))
+        return rt.db.run(work)
+    except (sa.exc.IntegrityError, PointsMissing) as failure:  # one damaged account must not stop all others
+        _log.error("activation_refused", member_id=member_id, error=refusal(failure) or str(failure))
         return False
 
 
-def _follow_segment(tx: sa.Connection, rt: Runtime, member: Member, kept_orders: int) -> bool:
-    rule = segments.segment_for(kept_orders, rt.programme.segments)
-    code = None if rule is None else rule.code
-    if code == member.segment_code:
-        return False
-    members.set_segment(tx, member.id, code)
-    return True
+def _touched_lots(tx: sa.Connection, sheet: Sheet, *, now: datetime) -> tuple[Lot, ...]:
+    found = lots.for_order(tx, sheet.member.id, sheet.order.id, now=now)
+    if sheet.hold is None:
+        return found
+    taken_from = [one.lot_key for one in holds.allocations(tx, sheet.hold.id)]
+    return (*found, *lots.by_keys(tx, taken_from))
+
+
+def _spend(tx: sa.Connection, rt: Runtime, sheet: Sheet, terms: Terms, account: Account, *, now: datetime) -> Spending:
+    """The points that pay for this order. A paid order captures its open hold."""
+    hold, order = sheet.hold, sheet.order
+    if hold is None:
+        return Spending()
+    allocations = holds.allocations(tx, hold.id)
+    spread = hold.spread if order.basket is not None else ()
+    earlier = order.redeemed - hold.points
+    spent = Spent(spread, allocations, order.restored - earlier if hold.state == "captured" else 0)
+    is_kept = accrual.target_of(state_of(sheet, terms, spent, account)).is_kept
+    if hold.state == "captured":
+        is_kept_anew = is_kept and order.kept_kopecks == 0 and spent.restored_before == hold.points
+        return _take_again(tx, rt, sheet, hold, account, now=now) if is_kept_anew else Spending(spent)
+    if not is_kept:
+        return Spending()
+    if hold.state == "expired":
+        is_too_late = order.counted_at is not None or _is_paid_in_full(sheet, hold)
+        return Spending() if is_too_late else _take_again(tx, rt, sheet, hold, account, now=now)
+    redemption.capture(account, allocations, cause=Cause(order_id=order.id, hold_id=hold.id, rule="redeem"))
+    holds.close(tx, hold.id, state="captured", now=now)
+    return Spending(spent, hold.points)
+
+
+def _take_again(
+    tx: sa.Connection, rt: Runtime, sheet: Sheet, old: Hold, account: Account, *, now: datetime
+) -> Spending:
+    """The lower price was paid after the hold had run out, or the deal left its paid stage and came back: the points
+    are taken now if the buyer still has them."""
+    account.know(lots.open_lots(tx, sheet.member.id, enough=old.points))
+    if sum(lot.available for lot in account.spendable(now=now)) < old.points:
+        _log.warning("expired_hold_not_covered", order_id=sheet.order.id, points=old.points)
+        return Spending()
+    new = holds.again(old, public_id=rt.new_id("hold"), expires_at=now)
+    renewed = holds.add(tx, new, now=now)
+    cause = Cause(order_id=sheet.order.id, hold_id=renewed.id, rule="redeem")
+    before = len(account.decision.transfers)
+    redemption.take(account, old.points, cause=cause, now=now)
+    taken = tuple(redemption.Allocation(one.lot_key or "", one.points) for one in account.decision.transfers[before:])
+    redemption.capture(account, taken, cause=cause)
+    holds.close(tx, renewed.id, state="captured", now=now)
+    spread = old.spread if sheet.order.basket is not None else ()
+    return Spending(Spent(spread, taken), old.points, renewed.id)
+
+
+def _is_paid_in_full(sheet: Sheet, hold: Hold) -> bool:
+    """More money came than the price with points: who paid it all did not use them."""
+    lower = hold.total_kopecks - hold.points * sheet.programme.point_value_kopecks
+    return money_of(sheet.facts, sheet.programme.accrual).paid_kopecks > lower
+
+
+def _know_enough(tx: sa.Connection, account: Account, state: OrderState, member_id: int) -> None:
+    """If the order's own lots do not hold what must be taken back, the member's other open lots are read."""
+    demand = accrual.demand_of(state, accrual.target_of(state))
+    owed = reversal.still_owed(account, demand)
+    if owed > reversal.held(account, demand):
+        account.know(lots.open_lots(tx, member_id, enough=owed))
+
+
+def _counted(
+    sheet: Sheet, terms: Terms, outcome: Outcome, spending: Spending, *, is_changed: bool, limit_reason: str | None
+) -> Counted:
+    order, target = sheet.order, outcome.target
+    first_earned_at = sheet.earned_at if target.is_kept else None
+    pinned = terms if target.is_kept or order.counted_at is not None else None
+    return orders.Counted(
+        kept_kopecks=target.kept_kopecks,
+        paid_at=order.paid_at or first_earned_at,
+        revision=order.revision + is_changed,
+        rules_version=sheet.rules_version if pinned or is_changed else order.rules_version,
+        segment_code=pinned.segment_code if pinned else None,
+        is_greeted=bool(pinned and pinned.is_greeted),
+        earn_cap=pinned.earn_cap if pinned else None,
+        limit_reason=limit_reason if pinned else None,
+        counted_at=order.counted_at or first_earned_at,
+        accrued=target.accrued,
+        welcomed=target.welcomed,
+        reversed=order.reversed + outcome.reversed,
+        redeemed=order.redeemed + spending.captured,
+        restored=order.restored + outcome.restored,
+        hold_id=spending.hold_id or order.hold_id,
+    )
+
+
+def _tell_deal(
+    tx: sa.Connection, rt: Runtime, order: Order, *, is_moved: bool, is_counted_now: bool, now: datetime
+) -> None:
+    """The deal's feed and fields follow its points; a repeated message is not told again."""
+    if order.deal_ref is None or rt.crm is None:
+        return
+    if is_moved and rt.crm_names.note_to_feed:
+        outbox.add(tx, "note", [order.id], now=now)
+    if (is_moved or is_counted_now) and rt.crm_names.lead_fields:
+        outbox.add(tx, "deal", [order.id], now=now)

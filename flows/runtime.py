@@ -26,7 +26,7 @@ from flows.failpoints import Failpoints
 from flows.keys import Keys
 from flows.queue import Bell
 from flows.wallets import Google, design_of, google_identity, signer_of
-from storage import installation, rules, schema
+from storage import installation, planning, rules, schema
 from storage.db import Database
 from storage.members import NewCard
 
@@ -66,6 +66,15 @@ class SchemaMismatch(Exception):
         )
 
 
+@dataclass(frozen=True)
+class ActiveRules:
+    """The rules that decide now: the version that was applied last. `lines`: where each rule stands in its file."""
+
+    version: str
+    programme: Programme
+    lines: Mapping[str, int]
+
+
 @dataclass
 class Runtime:
     """Everything a flow needs. Tests build one with their own clock and bell."""
@@ -84,15 +93,17 @@ class Runtime:
     design: CardDesign
     signer: Signer | None
     google: Google | None
+    active: ActiveRules
+    rules_looked_at: float = 0.0
     _programmes: dict[str, Programme] = field(default_factory=dict)
 
     @property
     def programme(self) -> Programme:
-        return self.file.programme
+        return self.active.programme
 
     @property
     def rules_version(self) -> str:
-        return self.file.version
+        return self.active.version
 
     @property
     def crm_names(self) -> AmoCrmConfig:
@@ -135,6 +146,10 @@ class Runtime:
             number_length=card.number_length,
         )
 
+    def new_id(self, prefix: str) -> str:
+        """An unguessable name for something that programs outside refer to."""
+        return f"{prefix}_{secrets.token_urlsafe(CARD_TOKEN_BYTES)}"
+
     def programme_of(self, tx: sa.Connection, version: str) -> Programme:
         """The rules of a version; the present one is stored before its first use."""
         if version not in self._programmes:
@@ -175,6 +190,7 @@ def build_runtime(
         design=design_of(file),
         signer=signer_of(settings, file, now=clock()),
         google=_google(settings, file, http),
+        active=ActiveRules(file.version, file.programme, file.lines),
     )
 
 
@@ -192,7 +208,14 @@ def prepare(rt: Runtime) -> None:
             installation.set_key_fingerprint(tx, rt.keys.fingerprints[0], now=rt.now())
         elif stored not in rt.keys.fingerprints:
             raise KeyMismatch(stored, rt.keys.fingerprints[0])
-        rules.remember(tx, rt.rules_version, rt.programme, now=rt.now())
+        planning.lock(tx)  # two processes that start at once apply the file once
+        applied = rules.applied(tx)
+        if applied is None:  # the first start on this database: the file becomes the rules in force
+            rules.remember(tx, rt.file.version, rt.file.programme, now=rt.now())
+            source = rt.file.path.read_text(encoding="utf-8")
+            rules.apply(tx, rt.file.version, source=source, lines=rt.file.lines, by="first start", now=rt.now())
+        else:
+            rt.active = ActiveRules(applied.version, applied.programme, applied.lines)
     rt._programmes[rt.rules_version] = rt.programme
 
 

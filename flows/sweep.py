@@ -1,6 +1,7 @@
 """The sweep: everything that must become true even if every bell was lost.
 
-Each round takes back rows of dead workers, activates points whose day has come, and rings for what is due. If Redis
+Each round takes back rows of dead workers, activates points whose day has come, runs the jobs of the clock
+(`nightly.py`) and rings for what is due. If Redis
 cannot be reached the sweep does the work itself, one batch after the other: slower, never lost.
 """
 
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from flows import inbox, outbox, points, queue
-from storage import boxes, installation
+from flows import active_rules, idempotency, inbox, nightly, outbox, points, queue
+from storage import boxes, installation, outgoing
 from storage import inbox as inbox_storage
 from storage.db import DatabaseAway
 
@@ -31,7 +32,7 @@ RETENTION_EVERY = timedelta(hours=1)
 RETENTION_STEP_ROWS = 500
 RETENTION_STEPS_MAX = 200
 OWN_WORK_FOR = timedelta(seconds=20)
-"""How long one round works by itself while Redis is away."""
+"""How long one round works by itself while Redis is away, and how long it gives the jobs of the clock."""
 
 BOXES: tuple[Box, ...] = ("inbox", "outbox")
 DRAINS = {"inbox": inbox.drain, "outbox": outbox.drain}
@@ -56,7 +57,9 @@ def sweep_once(rt: Runtime) -> Round:
     for box in BOXES:
         with rt.db.begin() as tx:
             reclaimed += boxes.reclaim_expired(tx, box, now=now)
+    active_rules.look(rt)
     activated = points.activate_members(rt, now=now)
+    _night_work(rt, now)
     with rt.db.begin() as tx:
         installation.beat(tx, "sweep", now=now)
     rung = worked = 0
@@ -70,7 +73,7 @@ def sweep_once(rt: Runtime) -> Round:
         else:
             _log.warning("redis_away_working_here", box=box, due=due)
             worked += DRAINS[box](rt, stop_at=rt.now() + OWN_WORK_FOR)
-    _forget_old_bodies(rt, now)
+    _forget_what_is_old(rt, now)
     return Round(reclaimed, activated, rung, worked)
 
 
@@ -90,13 +93,26 @@ def sweep_forever(rt: Runtime, *, is_stopped: Callable[[], bool]) -> None:
             time.sleep(min(0.2, rt.settings.sweep_interval_s))
 
 
-def _forget_old_bodies(rt: Runtime, now: datetime) -> None:
-    """Once an hour, in small steps: raw bodies are kept no longer than design section 4 allows."""
+def _night_work(rt: Runtime, now: datetime) -> None:
+    """Jobs of the clock that are due. What they leave in the outbox is rung for at the end of this round."""
+    for result in nightly.run_due(rt, now=now, work_for=OWN_WORK_FOR):
+        if result.error is None and result.done:
+            _log.info("job_done", job=result.name, result=result.text)
+
+
+def _forget_what_is_old(rt: Runtime, now: datetime) -> None:
+    """Once an hour, in small steps: raw bodies are kept no longer than design section 4 allows, answers to repeated
+    API calls for a day, closed deliveries of outgoing webhooks as long as bodies."""
     with rt.db.begin() as tx:
         last = installation.heartbeats(tx).get(RETENTION)
         if last is not None and now - last < RETENTION_EVERY:
             return
         installation.beat(tx, RETENTION, now=now)
+    idempotency.prune(rt)
+    for _ in range(RETENTION_STEPS_MAX):
+        with rt.db.begin() as tx:
+            if outgoing.forget(tx, before=now - BODIES_KEPT, limit=RETENTION_STEP_ROWS) == 0:
+                break
     for _ in range(RETENTION_STEPS_MAX):
         with rt.db.begin() as tx:
             if inbox_storage.forget_bodies(tx, before=now - BODIES_KEPT, limit=RETENTION_STEP_ROWS) == 0:

@@ -1,8 +1,8 @@
 """Points of an order: the target, and the moves that bring what is posted to it.
 
-Owns the base accrual, the welcome points and their reversal. An order converges: target(facts, rules of its first
-accrual) minus what is posted is written as one step, so a repeated, late or reordered message writes nothing new.
-Source: specification of points, sections 5.2-5.4 and examples V01-V03, V12, V20.
+Owns the base accrual, the welcome points, the capture of a hold and what a return undoes. An order converges:
+target(facts, terms of its first counting) minus what is posted is written as one step, so a repeated, late or reordered
+message writes nothing new. Source: specification of points, sections 5.2-5.4 and examples V01-V08, V12-V17, V20, V23.
 """
 
 from __future__ import annotations
@@ -10,154 +10,240 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loyalty import calendar, money
-from loyalty.ledger import Decision, Lot, LotOpening, LotSource, Move, Transfer
+from loyalty import calendar, checkout, earning, redemption, reversal
+from loyalty.account import Cause
+from loyalty.basket import whole_sum
+from loyalty.granting import Grant, grant
+from loyalty.orders import Remains, money_of, points_back_by_sum, remains
+from loyalty.redemption import Spent
+from loyalty.reversal import Demand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
-    from loyalty.programme import Duration, Programme
+    from loyalty.account import Account
+    from loyalty.basket import Basket
+    from loyalty.orders import Money, OrderFacts
+    from loyalty.programme import Programme
 
 
-class PointsMissing(Exception):
-    """An order's own lots hold fewer points than were posted for it: the book is damaged, nothing may be written."""
+@dataclass(frozen=True)
+class Terms:
+    """What was settled when the order was counted first and holds for it from then on: the rules and their version, the
+    member's segment before this order, whether it carries the welcome points, what the limits left it."""
+
+    programme: Programme
+    rules_version: str
+    segment_code: str | None = None
+    is_greeted: bool = False
+    earn_cap: int | None = None
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What earlier decisions wrote for the order; `own_keys` are the lots it opened, oldest first."""
+
+    accrued: int = 0
+    welcomed: int = 0
+    reversed: int = 0
+    own_keys: tuple[str, ...] = ()
+
+
+NOTHING_SPENT = Spent()
+NOTHING_POSTED = Posted()
 
 
 @dataclass(frozen=True)
 class OrderState:
-    """An order at the moment of decision. `revision` counts its earlier decisions; `paid_at` is the instant of the
-    fact that made it earn; `lots` are its base lots, `programme` the rules pinned at its first accrual."""
+    """An order at the moment of decision. `revision` counts its earlier decisions, `paid_at` dates new points,
+    `counted_at` is the first such date and decides which multipliers are in force, `spent_elsewhere` are the points
+    spent on other orders that the member keeps."""
 
     order_id: int
     revision: int
-    kept_kopecks: int
+    basket: Basket | None
+    facts: OrderFacts
     paid_at: datetime
-    lots: tuple[Lot, ...]
-    programme: Programme
-    rules_version: str
+    counted_at: datetime
+    terms: Terms
+    spent: Spent = NOTHING_SPENT
+    posted: Posted = NOTHING_POSTED
+    spent_elsewhere: int = 0
 
 
 @dataclass(frozen=True)
-class WelcomeState:
-    """The member's welcome lots so far, and how many orders he keeps counting the one being decided."""
+class Target:
+    """What the order should have posted: base points, welcome points, spent points given back."""
 
-    member_id: int
-    lots: tuple[Lot, ...]
-    kept_orders: int
-
-
-def converge(order: OrderState, welcome: WelcomeState) -> Decision:
-    """Everything the present facts of one order change for its member."""
-    greeting = _converge_welcome(order, welcome)
-    carries_welcome = any(opening.source == "welcome" for opening in greeting.openings) or any(
-        lot.order_id == order.order_id and lot.net > 0 for lot in welcome.lots
-    )
-    return _converge_base(order, _base_target(order, carries_welcome=carries_welcome)) + greeting
+    accrued: int
+    welcomed: int
+    restored: int
+    is_kept: bool
+    kept_kopecks: int
+    limit: str | None
 
 
-def _base_target(order: OrderState, *, carries_welcome: bool) -> int:
-    rules = order.programme.welcome
-    if carries_welcome and rules is not None and not rules.with_base:
-        return 0
-    return money.earned_points(
-        order.kept_kopecks,
-        rate_bps=order.programme.accrual.rate_bps,
-        point_value_kopecks=order.programme.point_value_kopecks,
-    )
+@dataclass(frozen=True)
+class Outcome:
+    """What the order has posted after the decision, and how much was taken back and given back in it."""
+
+    target: Target
+    reversed: int
+    restored: int
 
 
-def _converge_base(order: OrderState, target: int) -> Decision:
-    difference = target - sum(lot.net for lot in order.lots)
+def target_of(order: OrderState) -> Target:
+    """The points this order is worth by its facts and terms alone."""
+    terms, facts = order.terms, order.facts
+    money = money_of(facts, terms.programme.accrual)
+    if order.basket is None:
+        left, limit = _remains_of_sum(order, money)
+    else:
+        left, limit = _remains_of_basket(order, order.basket, money)
+    if not money.is_paid:
+        left = Remains(0, order.spent.points, is_kept=False)
+    welcome = terms.programme.welcome
+    welcomed = welcome.points if welcome is not None and terms.is_greeted and left.is_kept else 0
+    accrued = 0 if welcomed and welcome is not None and not welcome.with_base else left.earned
+    restored = left.returned_points if terms.programme.refund.return_redeemed else 0
+    return Target(accrued, welcomed, restored, left.is_kept, left.kept_kopecks, limit)
+
+
+def converge(account: Account, order: OrderState, *, now: datetime) -> Outcome:
+    """Everything the present facts of one order change for its member. Spent points come back before earned ones are
+    taken, so that a debt arises only where something is really missing."""
+    target = target_of(order)
     prefix = f"order:{order.order_id}:r{order.revision + 1}"
-    if difference > 0:
-        rules = order.programme.accrual
-        return _open(
-            order,
-            key=f"{prefix}:base",
-            source="accrual",
-            move="accrue",
-            points=difference,
-            delay=rules.activate_after,
-            lifetime=rules.expire_after,
+    back = target.restored - order.spent.restored_before
+    if back > 0:
+        redemption.restore(
+            account,
+            order.spent,
+            back,
+            programme=order.terms.programme,
+            key_prefix=prefix,
+            order_id=order.order_id,
+            now=now,
         )
-    return Decision(_take_back(order.lots, -difference, key_prefix=f"{prefix}:take"))
+    reversed_now = _take_back(account, order, target, prefix)
+    _grant_base(account, order, target.accrued - order.posted.accrued, prefix)
+    _grant_welcome(account, order, target.welcomed - order.posted.welcomed, prefix)
+    return Outcome(target, reversed_now, max(0, back))
 
 
-def _converge_welcome(order: OrderState, welcome: WelcomeState) -> Decision:
-    rules = order.programme.welcome
-    posted = sum(lot.net for lot in welcome.lots)
-    key = f"member:{welcome.member_id}:welcome:{len(welcome.lots) + 1}"
-    if welcome.kept_orders > 0 and posted == 0 and order.kept_kopecks > 0 and rules is not None and rules.points > 0:
-        return _open(
-            order,
-            key=key,
-            source="welcome",
-            move="welcome",
-            points=rules.points,
-            delay=rules.activate_after,
-            lifetime=rules.expire_after,
-        )
-    if welcome.kept_orders == 0 and posted > 0:
-        return Decision(_take_back(welcome.lots, posted, key_prefix=f"{key}:take"))
-    return Decision()
-
-
-def _open(
-    order: OrderState,
-    *,
-    key: str,
-    source: LotSource,
-    move: Move,
-    points: int,
-    delay: Duration,
-    lifetime: Duration | None,
-) -> Decision:
-    """Opens a pending lot. With no delay it is activated by the same decision's caller at once (`activation.due`)."""
-    zone = order.programme.timezone
-    activates_at = calendar.activation_at(order.paid_at, delay, zone)
-    opening = LotOpening(
-        key=key,
-        source=source,
-        order_id=order.order_id,
-        rules_version=order.rules_version,
-        activates_at=activates_at,
-        expires_at=calendar.expiry_at(activates_at, lifetime, zone),
+def demand_of(order: OrderState, target: Target) -> Demand:
+    """What must be taken back to come down to the target."""
+    down = {
+        "accrual": max(0, order.posted.accrued - target.accrued),
+        "welcome": max(0, order.posted.welcomed - target.welcomed),
+    }
+    spent_here = max(0, order.spent.points - target.restored) if target.is_kept else 0
+    return Demand(
+        points=sum(down.values()),
+        sources=tuple(source for source, points in down.items() if points),
+        own_keys=order.posted.own_keys,
+        reversed_before=order.posted.reversed,
+        spent_elsewhere=order.spent_elsewhere + spent_here,
     )
-    transfer = Transfer(
-        key=key,
-        move=move,
-        debit="issued",
-        credit="pending",
+
+
+def _remains_of_sum(order: OrderState, money: Money) -> tuple[Remains, str | None]:
+    """Only sums are known: the rate is that of the whole order, the points are those of the money kept."""
+    terms = order.terms
+    spent_kopecks = order.spent.points * terms.programme.point_value_kopecks
+    whole = whole_sum(money.paid_kopecks + spent_kopecks)
+    rate = earning.order_rate(terms.programme, sum(whole.net_kopecks()), segment_code=terms.segment_code, method=None)
+    is_covered = _is_covered_by_points(order, money)
+    base = money.kept_kopecks
+    if terms.programme.accrual.base == "order_total":
+        kept, paid = (1, 1) if is_covered else (money.kept_kopecks, max(1, money.paid_kopecks))
+        base += spent_kopecks * kept // paid
+    earned = earning.earn(
+        terms.programme,
+        whole,
+        [base],
+        segment_code=terms.segment_code,
+        at=order.counted_at,
+        cap=terms.earn_cap,
+        rate=rate,
+    )
+    back = 0 if is_covered else points_back_by_sum(order.spent.points, money)
+    kept = money.kept_kopecks
+    return Remains(earned.total, back, is_kept=kept > 0 or is_covered, kept_kopecks=kept), earned.limit
+
+
+def _is_covered_by_points(order: OrderState, money: Money) -> bool:
+    """Points pay the whole price: the order is paid although it brings no money."""
+    has_moved_money = any(payment.moved_money for payment in order.facts.payments)
+    return money.is_paid and money.paid_kopecks == 0 and order.spent.points > 0 and not has_moved_money
+
+
+def _remains_of_basket(order: OrderState, basket: Basket, money: Money) -> tuple[Remains, str | None]:
+    terms = order.terms
+    spread = order.spent.spread or (0,) * len(basket.lines)
+    priced = checkout.priced(
+        terms.programme,
+        basket,
+        checkout.given(spread),
+        segment_code=terms.segment_code,
+        at=order.counted_at,
+        earn_cap=terms.earn_cap,
+    )
+    return remains(basket, priced.lines, money, order.facts), priced.earned.limit
+
+
+def _take_back(account: Account, order: OrderState, target: Target, prefix: str) -> int:
+    demand = demand_of(order, target)
+    if demand.points == 0:
+        return 0
+    cause = Cause(order_id=order.order_id, rule="refund.take_back_accrued")
+    return reversal.take_back(account, demand, order.terms.programme, key_prefix=f"{prefix}:take", cause=cause)
+
+
+def _grant_base(account: Account, order: OrderState, points: int, prefix: str) -> None:
+    if points <= 0:
+        return
+    rules, zone = order.terms.programme.accrual, order.terms.programme.timezone
+    plan = Grant(
+        key=f"{prefix}:base",
+        source="accrual",
+        move="accrue",
         points=points,
-        lot_key=key,
-        order_id=order.order_id,
-        rules_version=order.rules_version,
+        at=order.paid_at,
+        delay=rules.activate_after,
+        lifetime=rules.expire_after,
+        expires_at=None if rules.expire_idle is None else calendar.expiry_at(order.paid_at, rules.expire_idle, zone),
     )
-    return Decision((transfer,), (opening,))
+    _grant(account, order, plan, rule=_rate_rule(order))
 
 
-def _take_back(lots: Iterable[Lot], points: int, *, key_prefix: str) -> tuple[Transfer, ...]:
-    """Reverses `points` from the given lots: what is still pending first, the newest lot first."""
-    newest_first = sorted(lots, key=lambda lot: (lot.activates_at, lot.key), reverse=True)
-    transfers: list[Transfer] = []
-    for account in ("pending", "available"):
-        for lot in newest_first:
-            taken = min(points, getattr(lot, account))
-            if taken > 0:
-                points -= taken
-                transfers.append(
-                    Transfer(
-                        key=f"{key_prefix}:{account}:{lot.key}",
-                        move="reverse",
-                        debit="pending" if account == "pending" else "available",
-                        credit="reversed",
-                        points=taken,
-                        lot_key=lot.key,
-                        order_id=lot.order_id,
-                        rules_version=lot.rules_version,
-                    )
-                )
-    if points > 0:
-        raise PointsMissing(f"{key_prefix}: {points} points are in none of the lots")
-    return tuple(transfers)
+def _grant_welcome(account: Account, order: OrderState, points: int, prefix: str) -> None:
+    rules = order.terms.programme.welcome
+    if points <= 0 or rules is None:
+        return
+    plan = Grant(
+        key=f"{prefix}:welcome",
+        source="welcome",
+        move="welcome",
+        points=points,
+        at=order.paid_at,
+        delay=rules.activate_after,
+        lifetime=rules.expire_after,
+    )
+    _grant(account, order, plan, rule="welcome.points")
+
+
+def _grant(account: Account, order: OrderState, plan: Grant, *, rule: str) -> None:
+    cause = Cause(order_id=order.order_id, rule=rule)
+    version, zone = order.terms.rules_version, order.terms.programme.timezone
+    grant(account, plan, timezone=zone, rules_version=version, cause=cause)
+
+
+def _rate_rule(order: OrderState) -> str:
+    """The rule that set the order's rate: cited by every line about these points."""
+    terms = order.terms
+    money = money_of(order.facts, terms.programme.accrual)
+    spent_kopecks = order.spent.points * terms.programme.point_value_kopecks
+    goods = money.paid_kopecks + spent_kopecks if order.basket is None else sum(order.basket.net_kopecks())
+    method = None if order.basket is None else order.basket.method
+    return earning.order_rate(terms.programme, goods, segment_code=terms.segment_code, method=method).rule

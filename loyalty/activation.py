@@ -7,36 +7,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loyalty.ledger import Decision, Lot, Transfer
+from loyalty.account import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
+    from loyalty.account import Account
 
-def activate(lots: Iterable[Lot], *, debt: int, now: datetime) -> Decision:
+
+def activate_due(account: Account, *, now: datetime) -> None:
     """Moves the pending points of every lot that is due, oldest activation first."""
-    transfers: list[Transfer] = []
-    for lot in sorted(lots, key=lambda lot: (lot.activates_at, lot.key)):
-        if lot.pending == 0 or lot.activates_at > now:
-            continue
-        paid_off = min(debt, lot.pending)
-        debt -= paid_off
-        if paid_off > 0:
-            transfers.append(_move(lot, "debt", paid_off))
-        if lot.pending > paid_off:
-            transfers.append(_move(lot, "available", lot.pending - paid_off))
-    return Decision(tuple(transfers))
+    due = [lot for lot in account.lots.values() if lot.pending > 0 and lot.activates_at <= now]
+    for lot in sorted(due, key=lambda lot: (lot.activates_at, lot.key)):
+        cause = Cause(order_id=lot.order_id, rule=_RULES.get(lot.source))
+        key = f"activate:{lot.key}:available"
+        account.move("activate", lot.pending, ("pending", "available"), key=key, cause=cause, lot=lot)
+        account.settle(lot.key)
 
 
-def _move(lot: Lot, credit: str, points: int) -> Transfer:
-    return Transfer(
-        key=f"activate:{lot.key}:{credit}",
-        move="activate",
-        debit="pending",
-        credit="debt" if credit == "debt" else "available",
-        points=points,
-        lot_key=lot.key,
-        order_id=lot.order_id,
-        rules_version=lot.rules_version,
-    )
+_RULES = {
+    "accrual": "accrual.activate_after",
+    "welcome": "welcome.activate_after",
+    "action": "gifts.actions",
+    "gift": "gifts",
+    "manual": "adjustments",
+    "restored": "refund.return_redeemed",
+}
+"""The path of the rule that set the activation."""

@@ -1,76 +1,44 @@
-"""The owner's rules as frozen values, and their lossless form as plain JSON data.
+"""The owner's rules as one frozen value, and its lossless form as plain JSON data.
 
-Owns the shape of a programme. Does not read files (that is `config/`) and decides nothing about a member.
-A stored rule version must stay readable for years: `from_data` fills fields that did not exist then from defaults.
-
-Units: `*_bps` basis points (10 % = 1000), `*_kopecks` integer kopecks, `*_points` integer points.
-Source of the rules: the specification of points, sections 5.1 (units, rounding) and 5.2 (lots).
+Owns the whole of a programme; its sections are `rules.py`. Does not read files (that is `config/`) and decides nothing
+about a member. A stored rule version must stay readable for years: `from_data` fills what did not exist then from
+defaults.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-DurationUnit = Literal["minutes", "hours", "days", "months"]
+from loyalty.rules import (
+    NO_DELAY,
+    AccrualRules,
+    AdjustmentRules,
+    BurnRules,
+    Duration,
+    DurationUnit,
+    GiftRules,
+    Limits,
+    PointWords,
+    RedeemRules,
+    RefundRules,
+    SegmentPolicy,
+    SegmentRule,
+    WelcomeRules,
+)
 
-
-@dataclass(frozen=True)
-class Duration:
-    """A span as the owner wrote it: «14 days» counts calendar days of the programme's zone, «300 minutes» real time."""
-
-    count: int
-    unit: DurationUnit
-
-    @property
-    def is_zero(self) -> bool:
-        return self.count == 0
-
-
-NO_DELAY = Duration(0, "days")
-
-
-@dataclass(frozen=True)
-class AccrualRules:
-    """Base accrual: `floor(money * rate_bps / 10000 / point_value)` once per order.
-
-    `earn_on`: which facts make an order earn. `payment` is money the acquirer confirmed; `stage` is the CRM's paid
-    stage, which stands in (for the deal's price) only while no payment of the order is known.
-    """
-
-    rate_bps: int
-    earn_on: tuple[Literal["payment", "stage"], ...] = ("payment", "stage")
-    activate_after: Duration = NO_DELAY
-    expire_after: Duration | None = None
-
-
-@dataclass(frozen=True)
-class WelcomeRules:
-    """Fixed points while the member has at least one kept order; `with_base` says whether that order also earns the
-    base rate (preset «added») or not (preset «instead»)."""
-
-    points: int
-    with_base: bool = True
-    activate_after: Duration = NO_DELAY
-    expire_after: Duration | None = None
-
-
-@dataclass(frozen=True)
-class SegmentRule:
-    """A business segment. A member is in the last segment of the list whose `min_orders` kept orders he has."""
-
-    code: str
-    title: str
-    min_orders: int = 1
-
-
-@dataclass(frozen=True)
-class PointWords:
-    """Russian plural forms: 1 балл, 2 балла, 5 баллов."""
-
-    one: str = "балл"
-    few: str = "балла"
-    many: str = "баллов"
+__all__ = [
+    "NO_DELAY",
+    "AccrualRules",
+    "Duration",
+    "DurationUnit",
+    "PointWords",
+    "Programme",
+    "SegmentRule",
+    "WelcomeRules",
+]
 
 
 @dataclass(frozen=True)
@@ -83,7 +51,18 @@ class Programme:
     point_value_kopecks: int = 100
     point_words: PointWords = field(default_factory=PointWords)
     welcome: WelcomeRules | None = None
+    redeem: RedeemRules | None = None
+    refund: RefundRules = field(default_factory=RefundRules)
+    burn: BurnRules = field(default_factory=BurnRules)
+    gifts: GiftRules = field(default_factory=GiftRules)
     segments: tuple[SegmentRule, ...] = ()
+    segment_policy: SegmentPolicy = field(default_factory=SegmentPolicy)
+    limits: Limits = field(default_factory=Limits)
+    adjustments: AdjustmentRules = field(default_factory=AdjustmentRules)
+
+    @property
+    def word_forms(self) -> tuple[str, str, str]:
+        return self.point_words.one, self.point_words.few, self.point_words.many
 
     def to_data(self) -> dict[str, Any]:
         """Plain JSON data; `from_data` is its inverse."""
@@ -92,22 +71,27 @@ class Programme:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Programme:
         """Rebuilds a stored version. Raises KeyError or TypeError if `data` is not a programme."""
-        accrual = dict(data["accrual"])
-        return cls(
-            name=data["name"],
-            timezone=data["timezone"],
-            point_value_kopecks=data["point_value_kopecks"],
-            point_words=PointWords(**data["point_words"]),
-            accrual=AccrualRules(**{**accrual, "earn_on": tuple(accrual["earn_on"]), **_durations(accrual)}),
-            welcome=_welcome(data.get("welcome")),
-            segments=tuple(SegmentRule(**segment) for segment in data.get("segments", [])),
-        )
+        programme: Programme = _rebuilt(cls, data)
+        return programme
 
 
-def _welcome(section: dict[str, Any] | None) -> WelcomeRules | None:
-    return None if section is None else WelcomeRules(**{**section, **_durations(section)})
+def _rebuilt(kind: Any, data: Any) -> Any:
+    """JSON data as a value of this annotated kind: dataclasses, tuples and optional values of them."""
+    if data is None or kind is NoneType:
+        return data
+    if get_origin(kind) in (UnionType, Union):
+        kinds = [one for one in get_args(kind) if one is not NoneType]
+        return _rebuilt(kinds[0], data) if len(kinds) == 1 else data
+    if get_origin(kind) is tuple:
+        return tuple(_rebuilt(get_args(kind)[0], item) for item in data)
+    if is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(data, dict):
+            raise TypeError(f"{kind.__name__} is not made of {type(data).__name__}")
+        hints = _hints(kind)
+        return kind(**{name: _rebuilt(hints.get(name, Any), value) for name, value in data.items()})
+    return data
 
 
-def _durations(section: dict[str, Any]) -> dict[str, Duration | None]:
-    names = ("activate_after", "expire_after")
-    return {name: None if section.get(name) is None else Duration(**section[name]) for name in names if name in section}
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

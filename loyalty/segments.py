@@ -1,21 +1,94 @@
-"""The business segment of a member: «Стартовый», «Постоянный» … (specification of points, section 5.6, last rules)."""
+"""The business segment of a member: «Стартовый», «Постоянный», VIP (specification of points, section 5.6, last rules).
+
+Owns who is in which segment and when one falls. The order of the rules in the file does not matter.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
+
+from loyalty import calendar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
-    from loyalty.programme import SegmentRule
+    from loyalty.rules import SegmentPolicy, SegmentRule
 
 
-def segment_for(kept_orders: int, rules: Sequence[SegmentRule]) -> SegmentRule | None:
-    """The last segment whose number of kept orders the member has reached; None before his first."""
-    reached = [rule for rule in rules if kept_orders >= rule.min_orders]
-    return max(reached, key=lambda rule: rule.min_orders, default=None)
+@dataclass(frozen=True)
+class Purchases:
+    """Kept orders of a member that count for his segment, and the money kept for them."""
+
+    orders: int
+    spent_kopecks: int = 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a member stands: his segment, and the instant he falls from it unless he buys (None: nothing threatens)."""
+
+    code: str | None
+    falls_at: datetime | None = None
+
+
+def segment_for(
+    purchases: Purchases | int, rules: Sequence[SegmentRule], policy: SegmentPolicy | None = None
+) -> SegmentRule | None:
+    """The highest segment whose conditions are met; None before the first. Manual segments are never met."""
+    if isinstance(purchases, int):
+        purchases = Purchases(purchases)
+    reached = [rule for rule in rules if not rule.is_manual and _meets(purchases, rule, policy)]
+    return max(reached, key=_height, default=None)
+
+
+def standing(
+    now_in: Standing,
+    purchases: Purchases,
+    *,
+    manual_code: str | None,
+    rules: Sequence[SegmentRule],
+    policy: SegmentPolicy,
+    timezone: str,
+    now: datetime,
+) -> Standing:
+    """Where the member stands from now on: up at once, down only as the policy allows, by hand above all."""
+    if manual_code is not None and by_code(manual_code, rules) is not None:
+        return Standing(manual_code)
+    earned = segment_for(purchases, rules, policy)
+    present = by_code(now_in.code, rules)
+    if present is None or present.is_manual or (earned is not None and _height(earned) >= _height(present)):
+        return Standing(None if earned is None else earned.code)
+    if policy.window is None:  # only a returned order can have lowered him: he never really got there
+        return Standing(None if earned is None else earned.code)
+    if policy.downgrade == "never":
+        return Standing(present.code)
+    falls_at = now_in.falls_at or calendar.activation_at(now, policy.grace, timezone)
+    if falls_at <= now:
+        return Standing(None if earned is None else earned.code)
+    return Standing(present.code, falls_at)
 
 
 def by_code(code: str | None, rules: Sequence[SegmentRule]) -> SegmentRule | None:
     """The segment with this code, None if the present rules have none."""
     return next((rule for rule in rules if rule.code == code), None)
+
+
+def _meets(purchases: Purchases, rule: SegmentRule, policy: SegmentPolicy | None) -> bool:
+    if purchases.orders == 0:
+        return False
+    conditions = []
+    if rule.min_orders is not None:
+        conditions.append(purchases.orders >= rule.min_orders)
+    if rule.min_spent_kopecks is not None:
+        conditions.append(purchases.spent_kopecks >= rule.min_spent_kopecks)
+    return (all if policy is not None and policy.match == "all" else any)(conditions)
+
+
+def _height(rule: SegmentRule) -> tuple[float, int, str]:
+    """Higher is harder to reach: by orders, then by money; one that asks for money alone stands above those that ask
+    for orders alone. The code settles what is equal."""
+    orders = rule.min_orders if rule.min_orders is not None else (inf if rule.min_spent_kopecks else 0)
+    return orders, rule.min_spent_kopecks or 0, rule.code

@@ -1,4 +1,4 @@
-"""Puts the two servers together from their parts. Owns the list of blueprints and the headers of pages."""
+"""Puts the servers together from their parts. Owns the list of blueprints and the headers of pages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from simulator import (
     activity,
     bank,
     bank_controls,
+    card_controls,
     contacts,
     controls,
     customers,
@@ -20,6 +21,7 @@ from simulator import (
     leads,
     limits,
     links,
+    mail_controls,
     oauth,
     pages,
     purchases,
@@ -33,6 +35,7 @@ from simulator.bank import Bank
 from simulator.clock import VirtualClock
 from simulator.deliveries import Mailer
 from simulator.faults import Faults
+from simulator.mail import Mail, Refusals
 from simulator.settings import Settings
 from simulator.store import Store
 from simulator.views import clock_time, moscow, roubles
@@ -53,7 +56,7 @@ def crm_app(settings: Settings, directory: Path) -> tuple[Flask, Crm]:
     app.extensions["crm"] = crm
     limits.guard(app, crm)
     blueprints = (
-        *(pages.bp, controls.bp, oauth.bp, activity.bp, definitions.bp, links.bp, hooks.bp),
+        *(pages.bp, controls.bp, card_controls.bp, oauth.bp, activity.bp, definitions.bp, links.bp, hooks.bp),
         *(leads.pipelines, leads.bp, contacts.bp, contacts.companies),
         *(customers.modes, customers.bp, segments.bp, purchases.bp),
     )
@@ -77,6 +80,16 @@ def bank_app(settings: Settings, directory: Path) -> tuple[Flask, Bank]:
     for blueprint in (bank_controls.bp, tbank.bp, yookassa.bp, google.bp):
         app.register_blueprint(blueprint)
     return app, own
+
+
+def mail_app(settings: Settings, directory: Path) -> tuple[Flask, Mail]:
+    """The inbox of the mail server and its world; the caller starts the SMTP side and closes `store`."""
+    mail = Mail(settings, Store(directory / "mail.jsonl"), VirtualClock(directory), Refusals())
+    _recall_peers(settings, mail.store)
+    app = _flask()
+    app.extensions["mail"] = mail
+    app.register_blueprint(mail_controls.bp)
+    return app, mail
 
 
 def _flask() -> Flask:

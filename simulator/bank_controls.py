@@ -12,24 +12,17 @@ from flask import Blueprint, Flask, Response, g, render_template, request
 from simulator import bank as payments
 from simulator import google
 from simulator.answers import Json, plain
-from simulator.bank import ACQUIRERS, NOTICE, Bank, PaymentError, the_bank
+from simulator.bank import ACQUIRERS, NOTICE, Bank, the_bank
 from simulator.deliveries import log_of
 from simulator.limits import WRITES, drop_connection, injected_error
-from simulator.shared_controls import asked_object, routes_for_both
+from simulator.shared_controls import asked_object, explain_refusals, routes_for_all
 from simulator.store import Record
 from simulator.views import callback_view, payment_view
 
 bp = Blueprint("bank_controls", __name__)
 LOG_LIMIT = 200
 SHOWN_PAYMENTS = 50
-
-
-@bp.errorhandler(PaymentError)
-@bp.errorhandler(LookupError)
-@bp.errorhandler(ValueError)
-@bp.errorhandler(TypeError)
-def refused(problem: Exception) -> Response:
-    return plain({"error": str(problem)}, 404 if isinstance(problem, LookupError) else 400)
+explain_refusals(bp)
 
 
 @bp.get("/")
@@ -132,7 +125,7 @@ def resend(payment_id: str) -> Response:
     return plain({"sent": sent})
 
 
-routes_for_both(bp, the_bank, lambda _asked: None)
+routes_for_all(bp, the_bank, lambda _asked: None)
 
 
 @bp.post("/sim/reset")

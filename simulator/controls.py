@@ -9,33 +9,30 @@ from __future__ import annotations
 import requests
 from flask import Blueprint, Response, request
 
-from simulator import hooks, oauth, world
+from simulator import fields, hooks, oauth, people, world
 from simulator.answers import Json, plain
 from simulator.deliveries import log_of
 from simulator.entities import change
 from simulator.hooks import USUAL, Spread
 from simulator.leads import LEADS
-from simulator.shared_controls import asked_object, routes_for_both
+from simulator.shared_controls import asked_object, explain_refusals, routes_for_all
 from simulator.store import Record
 from simulator.views import callback_view, contact_view, customer_view, deal_view, note_view, payments_by_lead
 from simulator.world import Crm, the_crm
 
 BANK_TIMEOUT_S = 10.0
 LOG_LIMIT = 200
+TO_PAY_FIELD = "К оплате с бонусами"
 
 bp = Blueprint("controls", __name__, url_prefix="")
 _bank_session = requests.Session()
 _bank_session.trust_env = False
+explain_refusals(bp)
 
 
-@bp.errorhandler(LookupError)
-@bp.errorhandler(ValueError)
-@bp.errorhandler(TypeError)
 @bp.errorhandler(requests.RequestException)
-def refused(problem: Exception) -> Response:
-    if isinstance(problem, requests.RequestException):
-        return plain({"error": f"банк не отвечает: {type(problem).__name__}"}, 502)
-    return plain({"error": str(problem)}, 404 if isinstance(problem, LookupError) else 400)
+def bank_is_silent(problem: Exception) -> Response:
+    return plain({"error": f"банк не отвечает: {type(problem).__name__}"}, 502)
 
 
 @bp.get("/sim/state")
@@ -54,11 +51,11 @@ def state() -> Response:
 
 @bp.post("/sim/deals")
 def create_deal() -> Response:
-    """`{"name", "price_roubles", "contact": {"name", "phone"} | "contact_id", "status"?}`."""
+    """`{"name", "price_roubles", "contact": {"name", "phone", "email"?, "birthday"?} | "contact_id", "status"?}`."""
     crm, asked = the_crm(), asked_object()
     price = float(asked.get("price_roubles") or 0)
     with crm.store.lock:
-        contact = _contact(crm, asked)
+        contact = people.buyer(crm, asked)
         pipeline = crm.pipeline()
         status = asked.get("status")
         status_id = crm.status_id(pipeline, str(status)) if status else pipeline["statuses"][1]["id"]
@@ -74,7 +71,7 @@ def move(deal_id: int) -> Response:
     crm, asked = the_crm(), asked_object()
     with crm.store.lock:
         lead = deal(crm, deal_id)
-        move_deal(crm, lead, str(asked.get("status", "")), _spread(asked))
+        move_deal(crm, lead, str(asked.get("status", "")), spread_of(asked))
         return plain(deal_view(crm, lead))
 
 
@@ -85,13 +82,13 @@ def pay(deal_id: int) -> Response:
     with crm.store.lock:
         lead = deal(crm, deal_id)
         amount = asked.get("amount_kopecks")
-        amount = round(lead["price"] * 100) if amount is None else int(amount)
+        amount = round(_to_pay(crm, lead) * 100) if amount is None else int(amount)
     order: Json = {
         key: asked[key] for key in ("attempt", "callbacks", "shuffle", "two_stage", "reject") if key in asked
     }
     order |= {"acquirer": asked.get("acquirer", "tbank"), "deal_id": deal_id, "amount_kopecks": amount}
     moves = not asked.get("reject") and not asked.get("two_stage")
-    spread = _spread(asked)
+    spread = spread_of(asked)
     move_first = bool(asked.get("shuffle")) and crm.faults.toss()
     if moves and move_first:
         _to_paid(crm, deal_id, spread)
@@ -101,6 +98,15 @@ def pay(deal_id: int) -> Response:
     if moves and not move_first:
         _to_paid(crm, deal_id, spread)
     return plain({"payment": payment, "deal_id": deal_id})
+
+
+def _to_pay(crm: Crm, lead: Record) -> float:
+    """What the shop asks of the buyer: the field «К оплате с бонусами» where somebody keeps one, else the price."""
+    told = fields.by_name(crm, lead).get(TO_PAY_FIELD)
+    try:
+        return float(told) if told not in (None, "") else float(lead["price"])
+    except ValueError:
+        return float(lead["price"])
 
 
 @bp.post("/sim/deals/<int:deal_id>/refund")
@@ -235,7 +241,7 @@ def _faults_changed(asked: Json) -> None:
         crm.limiter.forgive()
 
 
-routes_for_both(bp, the_crm, _faults_changed)
+routes_for_all(bp, the_crm, _faults_changed)
 
 
 def _to_paid(crm: Crm, deal_id: int, spread: Spread) -> None:
@@ -243,26 +249,9 @@ def _to_paid(crm: Crm, deal_id: int, spread: Spread) -> None:
         move_deal(crm, deal(crm, deal_id), crm.settings.shop.paid_status, spread)
 
 
-def _spread(asked: Json) -> Spread:
+def spread_of(asked: Json) -> Spread:
+    """How often (`hooks`) and how disorderly (`shuffle`) a command wants its hooks told."""
     return Spread(copies=int(asked.get("hooks") or 0), shuffle=asked.get("shuffle"))
-
-
-def _contact(crm: Crm, asked: Json) -> Record | None:
-    """The deal's contact: by id, else found by phone, else a new one."""
-    if asked.get("contact_id"):
-        found = crm.rows("contacts").get(int(asked["contact_id"]))
-        if found is None:
-            raise LookupError(f"нет контакта {asked['contact_id']}")
-        return found
-    person = asked.get("contact")
-    if not isinstance(person, dict):
-        return None
-    known = crm.phones.get(world.digits(person.get("phone", "")))
-    if known is not None:
-        return crm.rows("contacts")[known]
-    contact = world.add_contact(crm, str(person.get("name") or "Без имени"), str(person.get("phone") or ""))
-    hooks.announce(crm, "contacts", "add", [contact])
-    return contact
 
 
 def _inside(crm: Crm, leads: list[Record], *, everything: bool) -> Json:

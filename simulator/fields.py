@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
+from zoneinfo import ZoneInfo
 
 from simulator.answers import Error, Json, error
 from simulator.store import Record, Store
 
 if TYPE_CHECKING:
     from simulator.settings import Settings
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+"""The account's zone: a day is kept as the midnight with which it begins there."""
 
 TEXTS = frozenset({"text", "textarea", "url", "streetaddress", "tracking_data", "org_legal_name"})
 NUMBERS = frozenset({"numeric", "price", "monetary"})
@@ -54,6 +58,15 @@ def by_code(crm: Account, entity: str, code: str) -> Record:
         if row["code"] == code:
             return row
     raise LookupError(code)
+
+
+def named(crm: Account, entity: str, name: str) -> Record:
+    """A definition by its name, as a person finds it. Raises LookupError."""
+    wanted = " ".join(name.split()).casefold()
+    for row in of_entity(crm, entity):
+        if " ".join(row["name"].split()).casefold() == wanted:
+            return row
+    raise LookupError(f"нет поля «{name}»")
 
 
 def define(crm: Account, entity: str, wanted: Json) -> Record:
@@ -197,14 +210,19 @@ def _flag(_row: Record, value: Json) -> Record:
     return {"value": value["value"]}
 
 
-def _date(_row: Record, value: Json) -> Record:
+def _date(row: Record, value: Json) -> Record:
     written = value["value"]
-    if isinstance(written, int) and not isinstance(written, bool):
-        return {"value": written}
     try:
-        return {"value": int(datetime.fromisoformat(str(written)).timestamp())}
-    except ValueError as wrong:
+        if isinstance(written, int) and not isinstance(written, bool):
+            at = datetime.fromtimestamp(written, UTC)
+        else:
+            at = datetime.fromisoformat(str(written))
+    except (ValueError, OverflowError, OSError) as wrong:
         raise BadValue("InvalidType", "This value should be a timestamp or a date in RFC 3339.") from wrong
+    here = at.astimezone(MOSCOW) if at.tzinfo else at.replace(tzinfo=MOSCOW)
+    if row["type"] != "date_time":
+        here = here.replace(hour=0, minute=0, second=0, microsecond=0)
+    return {"value": int(here.timestamp())}
 
 
 def _choice(row: Record, value: Json) -> Record:

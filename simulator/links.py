@@ -95,6 +95,8 @@ def disconnect(crm: Crm, kind: str, record: Record, other_kind: str, other: Reco
         record["company_id"] = None
     elif kind in REVERSE:
         record["contacts"] = [row for row in record["contacts"] if row["id"] != other["id"]]
+        if record["contacts"] and not any(row["is_main"] for row in record["contacts"]):
+            record["contacts"][0]["is_main"] = True
         other[kind] = [row for row in other[kind] if row != record["id"]]
         crm.store.touch(other_kind, other["id"])
     crm.store.touch(kind, record["id"])

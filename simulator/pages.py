@@ -8,9 +8,10 @@ from flask import Blueprint, render_template
 
 from simulator import controls, fields
 from simulator.answers import Json
+from simulator.card_controls import BY_HAND
 from simulator.deliveries import log_of
 from simulator.store import Record
-from simulator.views import MOSCOW, callback_view, contact_view, customer_view, deal_view, feed_view, payments_by_lead
+from simulator.views import callback_view, contact_view, customer_view, deal_view, feed_view, payments_by_lead
 from simulator.world import Crm, the_crm
 
 CARDS_PER_STAGE = 60
@@ -76,14 +77,20 @@ def _deal(crm: Crm, lead: Record) -> Json:
 
 
 def _table(crm: Crm, entity: str, record: Record) -> list[Json]:
-    """Every field of the entity with its value in words; links are told apart."""
+    """Every field of the entity with its value in words; links are told apart, and what people may type into."""
     named = fields.by_name(crm, record)
     rows = []
     for definition in fields.of_entity(crm, entity):
         value = named.get(definition["name"])
-        text = _in_words(definition["type"], value)
         is_link = isinstance(value, str) and value.startswith(("http://", "https://"))
-        rows.append({"name": definition["name"], "text": text, "link": value if is_link else None})
+        rows.append(
+            {
+                "name": definition["name"],
+                "text": _in_words(definition["type"], value),
+                "link": value if is_link else None,
+                "by_hand": definition["type"] in BY_HAND and not definition["is_api_only"],
+            }
+        )
     return rows
 
 
@@ -95,7 +102,7 @@ def _in_words(kind: str, value: object) -> str:
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
     if kind in fields.DATES:
-        return f"{datetime.fromtimestamp(int(str(value)), UTC).astimezone(MOSCOW):%d.%m.%Y}"
+        return f"{datetime.fromtimestamp(int(str(value)), UTC).astimezone(fields.MOSCOW):%d.%m.%Y}"
     return str(value)
 
 
@@ -109,4 +116,5 @@ def _bar(crm: Crm, here: str) -> Json:
         "hooks": list(crm.rows("webhooks").values()),
         "version": crm.store.version,
         "bank_url": crm.settings.peers.bank_url,
+        "mail_url": crm.settings.peers.mail_url,
     }

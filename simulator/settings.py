@@ -48,6 +48,7 @@ class Peers:
     payments_url: str = ""
     crm_url: str = ""
     bank_url: str = ""
+    mail_url: str = ""
 
     def update(self, values: dict[str, Any]) -> None:
         """Takes the keys it knows; `product.payments_url` may be nested as in the file."""
@@ -55,6 +56,7 @@ class Peers:
         self.payments_url = str(values.get("payments_url") or product.get("payments_url") or self.payments_url)
         self.crm_url = str(values.get("crm_url") or self.crm_url).rstrip("/")
         self.bank_url = str(values.get("bank_url") or self.bank_url).rstrip("/")
+        self.mail_url = str(values.get("mail_url") or self.mail_url).rstrip("/")
 
 
 @dataclass(frozen=True)

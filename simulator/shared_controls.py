@@ -1,4 +1,4 @@
-"""Control calls that the CRM and the bank have in common: faults, the clock, and where the others live."""
+"""Control calls that all servers have in common: faults, the clock, where the others live; refusals in words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from simulator.answers import Json, plain
 
 
-def routes_for_both(bp: Blueprint, world: Callable[[], Any], faults_changed: Callable[[Json], None]) -> None:
+def routes_for_all(bp: Blueprint, world: Callable[[], Any], faults_changed: Callable[[Json], None]) -> None:
     """Adds the calls to a blueprint. `world()` is the CRM or the bank that the application serves."""
 
     def faults() -> Response:
@@ -39,6 +39,16 @@ def routes_for_both(bp: Blueprint, world: Callable[[], Any], faults_changed: Cal
 
     for view in (faults, clock, peers):
         bp.add_url_rule(f"/sim/{view.__name__}", view.__name__, view, methods=["GET", "POST"])
+
+
+def explain_refusals(bp: Blueprint) -> None:
+    """A command that makes no sense answers 404 (no such thing) or 400, with `error` in words."""
+
+    def refused(problem: Exception) -> Response:
+        return plain({"error": str(problem)}, 404 if isinstance(problem, LookupError) else 400)
+
+    for kind in (LookupError, ValueError, TypeError):
+        bp.register_error_handler(kind, refused)
 
 
 def asked_object() -> Json:

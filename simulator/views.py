@@ -6,14 +6,13 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
-from zoneinfo import ZoneInfo
 
 from simulator import fields
 from simulator.answers import Json
+from simulator.fields import MOSCOW
 from simulator.store import Record
 from simulator.world import Crm
 
-MOSCOW = ZoneInfo("Europe/Moscow")
 MONTHS = [
     "января",
     "февраля",

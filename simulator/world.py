@@ -44,6 +44,7 @@ ID_STARTS = {
     "transactions": 134_643,
     "tags": 80_147,
 }
+BIRTHDAY = "День рождения"
 BUYERS = (("Анна Смирнова", "+79161234567"), ("Пётр Кузнецов", "+79037654321"), ("Мария Орлова", "+79261112233"))
 GOODS = (("Кроссовки трейловые", 2990), ("Рюкзак 35 л", 5490), ("Термос 1 л", 1890))
 
@@ -92,6 +93,12 @@ class Crm:
         statuses = self.rows("pipelines")[lead["pipeline_id"]]["statuses"]
         return next((str(row["name"]) for row in statuses if row["id"] == lead["status_id"]), "?")
 
+    def index_all_phones(self) -> None:
+        """Builds the look-up anew; of several contacts with one phone the oldest is found."""
+        self.phones.clear()
+        for contact in self.rows("contacts").values():
+            self.index_phones(contact)
+
     def index_phones(self, contact: Record) -> None:
         """Keeps the look-up of contacts by the last ten digits of a phone."""
         field_id = str(fields.by_code(self, "contacts", "PHONE")["id"])
@@ -135,9 +142,7 @@ def open_account(crm: Crm) -> None:
         _seed_pipelines(crm)
         _seed_fields(crm)
         _seed_shop(crm, dice)
-    crm.phones.clear()
-    for contact in crm.rows("contacts").values():
-        crm.index_phones(contact)
+    crm.index_all_phones()
 
 
 def _seed_pipelines(crm: Crm) -> None:
@@ -196,6 +201,7 @@ def _seed_fields(crm: Crm) -> None:
     sources = [{"value": text} for text in ("Сайт", "Магазин", "Телеграм")]
     fields.define(crm, "leads", {"name": "Источник", "type": "select", "enums": sources})
     fields.define(crm, "leads", {"name": "Дата доставки", "type": "date"})
+    fields.define(crm, "contacts", {"name": BIRTHDAY, "type": "birthday"})
 
 
 def _seed_shop(crm: Crm, dice: random.Random) -> None:

@@ -7,6 +7,8 @@ Owns the engine, the transaction scope, retry after a deadlock, and the translat
 from __future__ import annotations
 
 import os
+import select
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -21,6 +23,7 @@ Result = TypeVar("Result")
 
 POOL_SIZE = 12
 CONNECT_TIMEOUT_S = 3
+UNASKED_S = 0.5
 STATEMENT_TIMEOUT_MS = 15_000
 LOCK_TIMEOUT_MS = 3_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 20_000
@@ -37,7 +40,8 @@ class Database:
     """One engine per process. `begin()` is a transaction, `autocommit()` a connection of single statements."""
 
     def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
-        self.engine = _engine(url, pool_size, pool_pre_ping=True)
+        self.engine = _engine(url, pool_size)
+        _ping_after_idling(self.engine)
         # A pool of its own: no connection is switched to autocommit and back for the sake of one statement.
         self._single = _engine(url, pool_size, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
         os.register_at_fork(after_in_child=self._forget_parents_connections)
@@ -94,6 +98,36 @@ class Database:
     def _forget_parents_connections(self) -> None:
         self.engine.dispose(close=False)
         self._single.dispose(close=False)
+
+
+def _ping_after_idling(engine: sa.Engine) -> None:
+    """A connection that has idled, or that has something to say although nobody asked (the server said good-bye), is
+    asked whether it lives before it is used. Asking always would be a fifth of a short transaction."""
+
+    def returned(connection: Any, record: Any) -> None:
+        del connection
+        record.info["returned_at"] = time.monotonic()
+
+    def taken(connection: Any, record: Any, proxy: Any) -> None:
+        del proxy
+        has_idled = time.monotonic() - record.info.get("returned_at", 0.0) > UNASKED_S
+        if not has_idled and not _has_something_to_say(connection):
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except psycopg.Error as failure:
+            raise sa.exc.DisconnectionError("the pooled connection is dead") from failure
+        if not alive:
+            raise sa.exc.DisconnectionError("the pooled connection is dead")
+
+    sa.event.listen(engine, "checkin", returned)
+    sa.event.listen(engine, "checkout", taken)
+
+
+def _has_something_to_say(connection: psycopg.Connection[Any]) -> bool:
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def sqlstate(failure: BaseException) -> str | None:

@@ -1,4 +1,4 @@
-"""Facts about this installation: which key it was made with, tokens of API callers, heartbeats of processes."""
+"""Facts about this installation: which key it was made with, heartbeats of processes."""
 
 from __future__ import annotations
 
@@ -25,27 +25,6 @@ def set_key_fingerprint(tx: sa.Connection, fingerprint: str, *, now: datetime) -
         ),
         {"fingerprint": fingerprint, "now": now},
     )
-
-
-def add_api_token(tx: sa.Connection, *, name: str, digest: bytes, now: datetime) -> None:
-    """Stores a caller's token as its digest; a second token of the same name replaces the first."""
-    tx.execute(
-        sa.text(
-            """
-            INSERT INTO api_token (name, token_digest, created_at) VALUES (:name, :digest, :now)
-            ON CONFLICT ON CONSTRAINT one_token_per_name DO UPDATE SET token_digest = EXCLUDED.token_digest,
-                created_at = EXCLUDED.created_at
-            """
-        ),
-        {"name": name, "digest": digest, "now": now},
-    )
-
-
-def api_token_name(tx: sa.Connection, digest: bytes) -> str | None:
-    """Whose token this digest is."""
-    return tx.execute(
-        sa.text("SELECT name FROM api_token WHERE token_digest = :digest"), {"digest": digest}
-    ).scalar_one_or_none()
 
 
 def beat(tx: sa.Connection, name: str, *, now: datetime) -> None:

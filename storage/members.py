@@ -11,24 +11,38 @@ from loyalty.ledger import Balance
 from storage.text import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable
+    from datetime import date, datetime
 
 NAME_CHARS_MAX = 200
 
 
 @dataclass(frozen=True)
 class Member:
-    """A programme member. `contact_ref` is the CRM's contact; `card_token` opens the buyer's page."""
+    """A programme member. `contact_ref` is the CRM's contact, None if the CRM does not know him; `card_token` opens the
+    buyer's page. `segment_falls_at`: he leaves his segment then unless he buys; `manual_segment_code`: put there by a
+    person. A member who was merged into another holds nothing and answers to nothing."""
 
     id: int
-    contact_ref: int
+    contact_ref: int | None
     name: str
     card_token: str
     card_serial: str
     card_number: str
     segment_code: str | None
     balance: Balance
+    manual_segment_code: str | None = None
+    segment_falls_at: datetime | None = None
+    birthday: date | None = None
+    birthday_set_at: datetime | None = None
+    merged_into_id: int | None = None
+
+    @property
+    def contact(self) -> int:
+        """The CRM's contact. Raises LookupError for a member the CRM does not know."""
+        if self.contact_ref is None:
+            raise LookupError(f"member {self.id} has no contact in the CRM")
+        return self.contact_ref
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,8 @@ class NewCard:
 
 
 _COLUMNS = (
-    "id, contact_ref, name, card_token, card_serial, card_number, segment_code, pending, available, reserved, debt"
+    "id, contact_ref, name, card_token, card_serial, card_number, segment_code, pending, available, reserved, debt, "
+    "manual_segment_code, segment_falls_at, birthday, birthday_set_at, merged_into_id"
 )
 # The multiplier shares no factor with ten: consecutive members get distinct numbers that do not look consecutive.
 _ENROL = sa.text(
@@ -57,12 +72,19 @@ _ENROL = sa.text(
 )
 _LOCK = sa.text(f"SELECT {_COLUMNS} FROM member WHERE id = :id FOR NO KEY UPDATE")  # noqa: S608
 _BY_IDS = sa.text(f"SELECT {_COLUMNS} FROM member WHERE id = ANY(:ids)")  # noqa: S608
-_BY_TOKEN = sa.text(f"SELECT {_COLUMNS} FROM member WHERE card_token = :token")  # noqa: S608
-_BY_CONTACT = sa.text(f"SELECT {_COLUMNS} FROM member WHERE contact_ref = :contact_ref")  # noqa: S608
+# Whoever is found by an old name of a merged member is the one he was merged into.
+_LIVING = f"SELECT {_COLUMNS} FROM member WHERE id = (SELECT COALESCE(merged_into_id, id) FROM member WHERE"  # noqa: S608
+_BY_TOKEN = sa.text(f"{_LIVING} card_token = :token)")
+_BY_CONTACT = sa.text(f"{_LIVING} contact_ref = :contact_ref)")
+_BY_CARD = sa.text(f"{_LIVING} card_number = :number)")
+_LIVING_OF = sa.text(f"{_LIVING} id = :id)")
 
 
-def enrol(tx: sa.Connection, *, contact_ref: int, name: str, card: NewCard, now: datetime) -> tuple[Member, bool]:
-    """The member of this CRM contact, locked; made with `card` if there was none. Second value: was it made now."""
+def enrol(
+    tx: sa.Connection, *, contact_ref: int | None, name: str, card: NewCard, now: datetime
+) -> tuple[Member, bool]:
+    """The member of this CRM contact, locked; made with `card` if there was none, or if there is no contact. Second
+    value: was it made now."""
     row = tx.execute(
         _ENROL,
         {
@@ -75,6 +97,8 @@ def enrol(tx: sa.Connection, *, contact_ref: int, name: str, card: NewCard, now:
             "now": now,
         },
     ).one()
+    if row.merged_into_id is not None:
+        return lock(tx, int(row.merged_into_id)), False
     return _member(row), bool(row.is_new)
 
 
@@ -97,6 +121,17 @@ def by_contact(tx: sa.Connection, contact_ref: int) -> Member | None:
     return None if row is None else _member(row)
 
 
+def by_card_number(tx: sa.Connection, number: str) -> Member | None:
+    row = tx.execute(_BY_CARD, {"number": number}).one_or_none()
+    return None if row is None else _member(row)
+
+
+def living(tx: sa.Connection, member_id: int) -> Member | None:
+    """The member with this id, or the one he was merged into."""
+    row = tx.execute(_LIVING_OF, {"id": member_id}).one_or_none()
+    return None if row is None else _member(row)
+
+
 def known_contacts(tx: sa.Connection, contact_refs: Iterable[int]) -> dict[int, str]:
     """Names of those of these contacts who are members already."""
     found = tx.execute(
@@ -105,21 +140,44 @@ def known_contacts(tx: sa.Connection, contact_refs: Iterable[int]) -> dict[int, 
     return {int(row.contact_ref): row.name for row in found}
 
 
-def set_segment(tx: sa.Connection, member_id: int, segment_code: str | None) -> None:
+def set_segment(
+    tx: sa.Connection, member_id: int, segment_code: str | None, *, falls_at: datetime | None = None
+) -> None:
     tx.execute(
-        sa.text("UPDATE member SET segment_code = :code WHERE id = :id"), {"id": member_id, "code": segment_code}
+        sa.text("UPDATE member SET segment_code = :code, segment_falls_at = :falls_at WHERE id = :id"),
+        {"id": member_id, "code": segment_code, "falls_at": falls_at},
     )
 
 
-def with_due_lots(tx: sa.Connection, *, now: datetime, limit: int) -> Sequence[int]:
-    """Members who have pending points whose day has come."""
+def set_manual_segment(tx: sa.Connection, member_id: int, segment_code: str | None) -> None:
+    tx.execute(
+        sa.text("UPDATE member SET manual_segment_code = :code WHERE id = :id"), {"id": member_id, "code": segment_code}
+    )
+
+
+def set_birthday(tx: sa.Connection, member_id: int, birthday: date | None, *, now: datetime) -> bool:
+    """Notes the birthday and since when we know it; saying the same again changes nothing. Was it news?"""
     statement = sa.text(
         """
-        SELECT member_id FROM lot WHERE pending > 0 AND activates_at <= :now
-        GROUP BY member_id ORDER BY min(activates_at) LIMIT :limit
+        UPDATE member SET birthday = :birthday, birthday_set_at = :now
+        WHERE id = :id AND birthday IS DISTINCT FROM :birthday
         """
     )
-    return list(tx.execute(statement, {"now": now, "limit": limit}).scalars())
+    return tx.execute(statement, {"id": member_id, "birthday": birthday, "now": now}).rowcount > 0
+
+
+def move_contact(tx: sa.Connection, member_id: int, contact_ref: int) -> None:
+    """The CRM knows the member by another contact now. Raises IntegrityError if that contact is a member already."""
+    tx.execute(
+        sa.text("UPDATE member SET contact_ref = :contact WHERE id = :id"), {"id": member_id, "contact": contact_ref}
+    )
+
+
+def set_name(tx: sa.Connection, member_id: int, name: str) -> None:
+    tx.execute(
+        sa.text("UPDATE member SET name = :name WHERE id = :id"),
+        {"id": member_id, "name": storable(name, chars_max=NAME_CHARS_MAX)},
+    )
 
 
 def count(tx: sa.Connection) -> int:
@@ -129,11 +187,16 @@ def count(tx: sa.Connection) -> int:
 def _member(row: sa.Row[Any]) -> Member:
     return Member(
         id=int(row.id),
-        contact_ref=int(row.contact_ref),
+        contact_ref=row.contact_ref,
         name=row.name,
         card_token=row.card_token,
         card_serial=row.card_serial,
         card_number=row.card_number,
         segment_code=row.segment_code,
         balance=Balance(row.pending, row.available, row.reserved, row.debt),
+        manual_segment_code=row.manual_segment_code,
+        segment_falls_at=row.segment_falls_at,
+        birthday=row.birthday,
+        birthday_set_at=row.birthday_set_at,
+        merged_into_id=row.merged_into_id,
     )

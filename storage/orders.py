@@ -1,47 +1,78 @@
-"""Orders (the CRM's deals) and their payments, as facts: sums only grow, the newest state of the deal wins."""
+"""Orders: the CRM's deals and those of the shop's own programs. Facts as they were last told, and what was decided.
+
+Payments are `payments.py`, what the deal in the CRM was told `deal_marks.py`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from loyalty.orders import PaymentTotals
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from loyalty.events import PaymentFacts
+    from loyalty.basket import Basket
 
 
 @dataclass(frozen=True)
 class Order:
-    """`rules_version` is pinned by the first accrual; `paid_at` is the first fact that made the order earn."""
+    """A deal of the CRM, an order of the shop's own programs, or both. `rules_version`, `segment_code`, `is_greeted`,
+    `earn_cap` are settled at its first counting; `paid_at` is the first fact that made the order earn. What was posted
+    for it: `accrued`, `welcomed`, `reversed`; what was spent on it: `redeemed`, of which `restored` came back."""
 
     id: int
-    deal_ref: int
+    deal_ref: int | None
+    shop_ref: str | None
+    channel: str
+    paid_channel: str | None
     member_id: int | None
     price_kopecks: int
     is_stage_paid: bool
+    shop_paid_kopecks: int | None
+    shop_paid_at: datetime | None
+    shop_returned_kopecks: int
+    basket: dict[str, Any] | None
+    returned: tuple[int, ...]
     kept_kopecks: int
     paid_at: datetime | None
     revision: int
     rules_version: str | None
+    segment_code: str | None
+    is_greeted: bool
+    earn_cap: int | None
+    limit_reason: str | None
+    counted_at: datetime | None
+    accrued: int
+    welcomed: int
+    reversed: int
+    redeemed: int
+    restored: int
+    hold_id: int | None
+    redeem_asked: int | None
+    redeem_answer: str | None
     noted_points: int
     noting_revision: int
+    noted_hold: str | None
+    pushed_fields: dict[str, Any] | None
 
     @property
     def is_untouched(self) -> bool:
         """Nothing was ever counted for it: its buyer may still change."""
-        return self.revision == 0 and self.kept_kopecks == 0
+        return self.revision == 0 and self.kept_kopecks == 0 and self.hold_id is None
+
+    @property
+    def deal(self) -> int:
+        """The CRM's deal. Raises LookupError for an order the CRM does not know."""
+        if self.deal_ref is None:
+            raise LookupError(f"order {self.id} has no deal in the CRM")
+        return self.deal_ref
 
 
-_COLUMNS = (
-    "id, deal_ref, member_id, price_kopecks, is_stage_paid, kept_kopecks, paid_at, revision, "
-    "rules_version, noted_points, noting_revision"
-)
+_COLUMNS = ", ".join(one.name for one in fields(Order))
 # Locks leave the key alone: whoever posts a transfer about an order must not wait for whoever works that order, or two
 # orders of one member (or an order and the sweep) would wait for each other.
 _OPEN = sa.text(
@@ -51,22 +82,17 @@ _OPEN = sa.text(
     RETURNING {_COLUMNS}
     """  # noqa: S608
 )
-_FIND = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE deal_ref = :deal_ref FOR NO KEY UPDATE")  # noqa: S608
-_BY_IDS = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE id = ANY(:ids)")  # noqa: S608
-_SAVE_PAYMENT = sa.text(
-    """
-    INSERT INTO payment AS p (acquirer, payment_ref, order_id, captured_kopecks, refunded_kopecks, is_refund_total,
-        status, captured_at, created_at)
-    VALUES (:acquirer, :payment_ref, :order_id, :captured, :refunded, :is_total, :status, :captured_at, :now)
-    ON CONFLICT ON CONSTRAINT one_row_per_payment DO UPDATE SET
-        captured_kopecks = GREATEST(p.captured_kopecks, EXCLUDED.captured_kopecks),
-        refunded_kopecks = GREATEST(p.refunded_kopecks, EXCLUDED.refunded_kopecks),
-        is_refund_total = p.is_refund_total OR EXCLUDED.is_refund_total,
-        status = EXCLUDED.status,
-        captured_at = LEAST(p.captured_at, EXCLUDED.captured_at)
-    RETURNING order_id
-    """
+_OPEN_SHOP = sa.text(
+    f"""
+    INSERT INTO orders (shop_ref, channel, created_at) VALUES (:shop_ref, :channel, :now)
+    ON CONFLICT ON CONSTRAINT one_order_per_shop_ref DO UPDATE SET created_at = orders.created_at
+    RETURNING {_COLUMNS}
+    """  # noqa: S608
 )
+_FIND = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE deal_ref = :deal_ref FOR NO KEY UPDATE")  # noqa: S608
+_FIND_SHOP = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE shop_ref = :shop_ref FOR NO KEY UPDATE")  # noqa: S608
+_LOCK = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE id = :id FOR NO KEY UPDATE")  # noqa: S608
+_BY_IDS = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE id = ANY(:ids)")  # noqa: S608
 
 
 def open_order(tx: sa.Connection, deal_ref: int, *, now: datetime) -> Order:
@@ -84,48 +110,20 @@ def find(tx: sa.Connection, deal_ref: int) -> Order | None:
     return None if row is None else _order(row)
 
 
-def of_payment(tx: sa.Connection, acquirer: str, payment_ref: str) -> int | None:
-    """The deal this payment was matched to earlier."""
-    statement = sa.text(
-        """
-        SELECT o.deal_ref FROM payment p JOIN orders o ON o.id = p.order_id
-        WHERE p.acquirer = :acquirer AND p.payment_ref = :payment_ref
-        """
-    )
-    return tx.execute(statement, {"acquirer": acquirer, "payment_ref": payment_ref}).scalar_one_or_none()
+def open_shop_order(tx: sa.Connection, shop_ref: str, *, channel: str, now: datetime) -> Order:
+    """The order of the shop's own program, locked; made empty if it is new."""
+    return _order(tx.execute(_OPEN_SHOP, {"shop_ref": shop_ref, "channel": channel, "now": now}).one())
 
 
-def save_payment(tx: sa.Connection, order_id: int, facts: PaymentFacts, *, now: datetime) -> int:
-    """Merges what an acquirer says of one payment into what is known: totals only grow. Returns the order that the
-    payment has belonged to since it was first heard of."""
-    return int(
-        tx.execute(
-            _SAVE_PAYMENT,
-            {
-                "acquirer": facts.acquirer,
-                "payment_ref": facts.payment_ref,
-                "order_id": order_id,
-                "captured": facts.captured_kopecks,
-                "refunded": facts.refunded_kopecks,
-                "is_total": facts.refund_is_total,
-                "status": facts.status,
-                "captured_at": (facts.occurred_at or now) if facts.captured_kopecks else None,
-                "now": now,
-            },
-        ).scalar_one()
-    )
+def find_shop_order(tx: sa.Connection, shop_ref: str) -> Order | None:
+    """The shop's order, locked; None if nothing was ever recorded for it."""
+    row = tx.execute(_FIND_SHOP, {"shop_ref": shop_ref}).one_or_none()
+    return None if row is None else _order(row)
 
 
-def payment_totals(tx: sa.Connection, order_id: int) -> tuple[tuple[PaymentTotals, ...], datetime | None]:
-    """The order's payments and the instant of the newest captured one: the fact that new points are dated by."""
-    found = tx.execute(
-        sa.text(
-            "SELECT captured_kopecks, refunded_kopecks, is_refund_total, captured_at FROM payment WHERE order_id = :id"
-        ),
-        {"id": order_id},
-    ).all()
-    totals = tuple(PaymentTotals(row.captured_kopecks, row.refunded_kopecks, row.is_refund_total) for row in found)
-    return totals, max((row.captured_at for row in found if row.captured_at), default=None)
+def lock(tx: sa.Connection, order_id: int) -> Order:
+    """The order, locked until the transaction ends."""
+    return _order(tx.execute(_LOCK, {"id": order_id}).one())
 
 
 def save_deal(tx: sa.Connection, order_id: int, *, member_id: int, price_kopecks: int, is_stage_paid: bool) -> None:
@@ -143,66 +141,156 @@ def save_deal(tx: sa.Connection, order_id: int, *, member_id: int, price_kopecks
     )
 
 
-def save_result(
-    tx: sa.Connection,
-    order_id: int,
-    *,
-    kept_kopecks: int,
-    paid_at: datetime | None,
-    revision: int,
-    rules_version: str | None,
-) -> None:
+def deals_of(tx: sa.Connection, member_id: int, *, limit: int) -> list[int]:
+    """The member's newest deals."""
+    statement = sa.text(
+        """
+        SELECT deal_ref FROM orders WHERE member_id = :id AND deal_ref IS NOT NULL ORDER BY id DESC LIMIT :limit
+        """
+    )
+    return list(tx.execute(statement, {"id": member_id, "limit": limit}).scalars())
+
+
+def save_shop_sale(tx: sa.Connection, order_id: int, *, member_id: int, basket: Basket, channel: str) -> None:
+    """What the shop's program says is being bought. An order that was counted keeps its buyer and its basket."""
     tx.execute(
         sa.text(
             """
-            UPDATE orders SET kept_kopecks = :kept, paid_at = :paid_at, revision = :revision,
-                rules_version = :rules_version
-            WHERE id = :id
+            UPDATE orders SET member_id = :member_id, basket = CAST(:basket AS jsonb), channel = :channel
+            WHERE id = :id AND revision = 0 AND kept_kopecks = 0 AND shop_paid_kopecks IS NULL
             """
         ),
-        {
-            "id": order_id,
-            "kept": kept_kopecks,
-            "paid_at": paid_at,
-            "revision": revision,
-            "rules_version": rules_version,
-        },
+        {"id": order_id, "member_id": member_id, "basket": json.dumps(basket.to_data()), "channel": channel},
     )
 
 
-def save_noted(tx: sa.Connection, order_id: int, noted_points: int) -> None:
-    """The total the deal's feed was last told."""
+def save_shop_paid(tx: sa.Connection, order_id: int, *, kopecks: int, paid_channel: str, at: datetime) -> None:
+    """The shop's program says the order is paid with this much money; said twice, the first time counts."""
     tx.execute(
-        sa.text("UPDATE orders SET noted_points = :points WHERE id = :id"), {"id": order_id, "points": noted_points}
+        sa.text(
+            """
+            UPDATE orders SET shop_paid_kopecks = :kopecks, paid_channel = :channel, shop_paid_at = :at
+            WHERE id = :id AND shop_paid_kopecks IS NULL
+            """
+        ),
+        {"id": order_id, "kopecks": kopecks, "channel": paid_channel, "at": at},
     )
 
 
-def save_noting(tx: sa.Connection, orders: Iterable[Order]) -> None:
-    """A note about these revisions is being tried: who finds the mark later must look before writing again."""
-    parameters = [{"id": order.id, "revision": order.revision} for order in orders]
-    if parameters:
-        tx.execute(sa.text("UPDATE orders SET noting_revision = :revision WHERE id = :id"), parameters)
-
-
-def kept_by_others(tx: sa.Connection, member_id: int, *, except_order: int) -> int:
-    """How many other orders of the member the shop keeps money for."""
-    statement = sa.text(
-        "SELECT count(*) FROM orders WHERE member_id = :member_id AND kept_kopecks > 0 AND id <> :except_order"
+def save_returns(tx: sa.Connection, order_id: int, *, returned: Sequence[int], returned_kopecks: int) -> None:
+    """What came back so far: units of each line, and money of returns that name no line."""
+    tx.execute(
+        sa.text(
+            """
+            UPDATE orders SET returned = CAST(:returned AS jsonb), shop_returned_kopecks = :kopecks WHERE id = :id
+            """
+        ),
+        {"id": order_id, "returned": json.dumps({"units": list(returned)}), "kopecks": returned_kopecks},
     )
-    return int(tx.execute(statement, {"member_id": member_id, "except_order": except_order}).scalar_one())
+
+
+def save_asked(tx: sa.Connection, order_id: int, *, asked: int | None, answer: str | None) -> None:
+    """What the manager typed into the deal, and what we answered."""
+    tx.execute(
+        sa.text("UPDATE orders SET redeem_asked = :asked, redeem_answer = :answer WHERE id = :id"),
+        {"id": order_id, "asked": asked, "answer": answer},
+    )
+
+
+def save_hold(tx: sa.Connection, order_id: int, hold_id: int | None) -> None:
+    """The hold whose points lie on the order, open or captured; None: none does."""
+    tx.execute(sa.text("UPDATE orders SET hold_id = :hold WHERE id = :id"), {"id": order_id, "hold": hold_id})
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a decision leaves on its order."""
+
+    kept_kopecks: int
+    paid_at: datetime | None
+    revision: int
+    rules_version: str | None
+    segment_code: str | None
+    is_greeted: bool
+    earn_cap: int | None
+    limit_reason: str | None
+    counted_at: datetime | None
+    accrued: int
+    welcomed: int
+    reversed: int
+    redeemed: int
+    restored: int
+    hold_id: int | None
+
+
+_SAVE_RESULT = sa.text(
+    f"UPDATE orders SET {', '.join(f'{one.name} = :{one.name}' for one in fields(Counted))} WHERE id = :id"  # noqa: S608
+)
+
+
+def save_result(tx: sa.Connection, order_id: int, counted: Counted) -> None:
+    tx.execute(_SAVE_RESULT, {**vars(counted), "id": order_id})
+
+
+@dataclass(frozen=True)
+class Others:
+    """The member's other orders: kept ones in all and within the segments' window, points spent on them, what they have
+    used of the limits."""
+
+    kept: int
+    kept_in_window: int
+    spent_in_window_kopecks: int
+    points_spent: int
+    accruals_today: int
+    points_today: int
+    points_in_period: int
+
+
+_OTHERS = sa.text(
+    """
+    SELECT count(*) FILTER (WHERE kept_kopecks > 0) AS kept,
+        count(*) FILTER (WHERE kept_kopecks > 0 AND paid_at >= :window_from) AS kept_in_window,
+        COALESCE(sum(kept_kopecks) FILTER (WHERE paid_at >= :window_from), 0)::bigint AS spent_in_window_kopecks,
+        COALESCE(sum(redeemed - restored), 0)::int AS points_spent,
+        count(*) FILTER (WHERE accrued > 0 AND counted_at >= :day AND counted_at < :next_day) AS accruals_today,
+        COALESCE(sum(accrued) FILTER (WHERE counted_at >= :day AND counted_at < :next_day), 0)::int AS points_today,
+        COALESCE(sum(accrued) FILTER (WHERE counted_at > :period_from AND counted_at <= :at), 0)::int
+            AS points_in_period
+    FROM orders WHERE member_id = :member_id AND id <> :except_order
+    """
+)
+
+
+def others(
+    tx: sa.Connection,
+    member_id: int,
+    *,
+    except_order: int,
+    at: datetime,
+    day: tuple[datetime, datetime],
+    window_from: datetime,
+    period_from: datetime,
+) -> Others:
+    """Sums over the member's other orders as of `at`; `day` is that local day's beginning and end."""
+    row = tx.execute(
+        _OTHERS,
+        {
+            "member_id": member_id,
+            "except_order": except_order,
+            "at": at,
+            "day": day[0],
+            "next_day": day[1],
+            "window_from": window_from,
+            "period_from": period_from,
+        },
+    ).one()
+    return Others(*row)
 
 
 def _order(row: sa.Row[Any]) -> Order:
-    return Order(
-        id=int(row.id),
-        deal_ref=int(row.deal_ref),
-        member_id=row.member_id,
-        price_kopecks=int(row.price_kopecks),
-        is_stage_paid=row.is_stage_paid,
-        kept_kopecks=int(row.kept_kopecks),
-        paid_at=row.paid_at,
-        revision=row.revision,
-        rules_version=row.rules_version,
-        noted_points=row.noted_points,
-        noting_revision=row.noting_revision,
-    )
+    known = dict(row._mapping)
+    known["returned"] = tuple(known["returned"].get("units", ()))
+    return Order(**{name: known[name] for name in _NAMES})
+
+
+_NAMES = tuple(one.name for one in fields(Order))

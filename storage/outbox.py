@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from storage.boxes import Claim
 
-Kind = Literal["crm", "note", "google"]
-"""crm: a member's contact and customer; note: an order's line in the deal's feed; google: a member's loyalty object."""
+Kind = Literal["crm", "note", "google", "deal", "message", "webhook"]
+"""crm: a member's contact and customer; note: an order's line in the deal's feed; google: a member's loyalty object;
+deal: the deal's own fields; message: a message to the buyer; webhook: an event for the shop's own programs."""
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,9 @@ def create_app(rt: Runtime) -> Flask:
     app.wsgi_app = _direct(app, rt)  # type: ignore[assignment, method-assign]
     if rt.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=rt.settings.trusted_proxies, x_proto=1, x_host=0)  # type: ignore[method-assign]
-    for blueprint in (amocrm.blueprint, payments.blueprint, cards.blueprint, api.blueprint, operations.blueprint):
-        app.register_blueprint(blueprint)
+    for one in (amocrm, payments, cards, api, operations):
+        app.register_blueprint(one.blueprint)
+    app.register_blueprint(api.docs)
     app.before_request(_begin)
     app.after_request(_finish)
     _register_errors(app)
@@ -122,6 +123,7 @@ def _finish(response: Response) -> Response:
             route=str(request.url_rule) if request.url_rule else "unknown",
             status=response.status_code,
             ms=round((time.monotonic() - g.started) * 1000, 1) if "started" in g else None,
+            **_named(),
         )
     return response
 
@@ -151,12 +153,17 @@ def _register_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def bug(failure: Exception) -> Response:
-        _log.error("unexpected", exc_info=failure)
+        _log.error("unexpected", exc_info=failure, **_named())
         return _refused(500, "internal error")
 
 
 def _refused(status: int, text: str) -> Response:
     """A word for senders who look at the status alone, a problem document for callers of the API."""
     if request.path.startswith(f"{api.PREFIX}/"):
-        return api.problem(status, text.replace(" ", "_"), api.TITLES.get(status, api.TITLES[400]))
+        return api.refused(status)
     return Response(text, status, content_type="text/plain; charset=utf-8")
+
+
+def _named() -> dict[str, str]:
+    """The name of a call of the API, which its caller was told."""
+    return {"request_id": g.request_id} if "request_id" in g else {}

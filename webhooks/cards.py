@@ -25,14 +25,6 @@ PKPASS = "application/vnd.apple.pkpass"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _APPLE_DEVICE = re.compile(r"iPhone|iPad|iPod|Macintosh")  # an iPad calls itself a Mac
 _IN_APP = re.compile(r"FBAN|FBAV|Instagram|VKAndroidApp|VKClient|WhatsApp|Telegram|MAX/", re.IGNORECASE)
-_MOVES = {
-    ("accrue", "pending"): "Начислено за покупку",
-    ("welcome", "pending"): "Приветственные баллы",
-    ("activate", "available"): "Стали доступны",
-    ("activate", "debt"): "Погашен долг",
-    ("reverse", "reversed"): "Снято после возврата",
-}
-
 blueprint = Blueprint("cards", __name__)
 
 
@@ -63,6 +55,7 @@ def page(token: str) -> Response:
         in_debt=card.available_points < 0,
         number=spaced_number(card.number),
         soon=_soon(shown),
+        burn=_burn(shown),
         token=token,
         wallets=_wallets(rt, is_apple=_APPLE_DEVICE.search(agent) is not None),
         is_demo=rt.signer is not None and rt.signer.is_demo,
@@ -139,11 +132,19 @@ def _soon(shown: cards.CardPage) -> str | None:
     return f"Ещё {count_text(shown.next_points, runtime().design.point_words)} станут доступны {full_date(day)}"
 
 
-def _history(line: Any, zone: ZoneInfo) -> dict[str, str]:
-    sign = "−" if line.move == "reverse" else "+" if line.move in ("accrue", "welcome") else ""
+def _burn(shown: cards.CardPage) -> str | None:
+    if shown.card.nearest_burn is None:
+        return None
+    points, day = shown.card.nearest_burn
+    return f"{count_text(points, runtime().design.point_words)} действуют по {full_date(day)}"
+
+
+def _history(cited: Any, zone: ZoneInfo) -> dict[str, str]:
+    points = cited.line.points
+    sign = "+" if points > 0 else "−" if points < 0 else ""
     return {
-        "day": full_date(line.recorded_at.astimezone(zone).date()),
-        "what": _MOVES.get((line.move, line.credit), line.move),
-        "points": f"{sign}{thousands(line.points)}",
-        "kind": line.move,
+        "day": full_date(cited.at.astimezone(zone).date()),
+        "what": cited.line.text,
+        "points": f"{sign}{thousands(abs(points))}" if points else "",
+        "kind": cited.move,
     }

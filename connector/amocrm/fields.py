@@ -1,4 +1,4 @@
-"""Custom fields of contacts: finding ours, creating the missing ones.
+"""Custom fields of contacts and of deals: finding ours, creating the missing ones.
 
 Owns the match between what we need and what the account has: by our own code first, then by name. Never changes or
 deletes a field. Implements section 4.4 of the amoCRM reference (definitions).
@@ -8,23 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from connector.amocrm.api import Api, in_write_batch
 from connector.amocrm.reading import ids_in_order, text, whole
 from connector.errors import FieldAmbiguous, FieldTypeMismatch, Refused
 from connector.protocols import Directory
 
+Owner = Literal["contacts", "leads"]
+
 DIRECTORY_NAME = "contact_fields"
+LEAD_DIRECTORY_NAME = "lead_fields"
 
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """A field we need. `type` is amoCRM's word (numeric, text, url, checkbox); `code` is ours, KOPILKA_…"""
+    """A field we need. `type` is amoCRM's word: numeric, text, url, checkbox, date, birthday. `code` is ours, KOPILKA_…
+
+    `is_api_only` is how a missing field is created: nobody may type into it in the CRM's interface. `other_types` are
+    those in which a field that people made for themselves is welcome too.
+    """
 
     name: str
     type: str
     code: str
+    is_api_only: bool = True
+    other_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,9 @@ class Field:
 
 
 class FieldsApi(Api):
-    def contact_fields(self) -> list[Field]:
-        rows = self.all_rows("/contacts/custom_fields", "custom_fields")
+    def fields(self, owner: Owner) -> list[Field]:
+        """All custom fields of contacts or of deals."""
+        rows = self.all_rows(f"/{owner}/custom_fields", "custom_fields")
         return [
             Field(
                 id=whole(row, "id"),
@@ -52,43 +62,50 @@ class FieldsApi(Api):
             for row in rows
         ]
 
-    def create_contact_fields(self, specs: Sequence[FieldSpec]) -> list[int]:
-        """Ids in the order of `specs`. The fields are read-only in the CRM's interface. Needs admin rights."""
+    def create_fields(self, owner: Owner, specs: Sequence[FieldSpec]) -> list[int]:
+        """Ids in the order of `specs`. Needs admin rights."""
         in_write_batch(len(specs))
         if not specs:
             return []
-        body = [
-            {"name": spec.name, "type": spec.type, "code": spec.code, "is_api_only": True, "request_id": spec.code}
-            for spec in specs
-        ]
-        answer = self.request("POST", "/contacts/custom_fields", body=body)
+        answer = self.request("POST", f"/{owner}/custom_fields", body=[_definition(spec) for spec in specs])
         return ids_in_order(answer, [spec.code for spec in specs], "custom_fields")
 
     def ensure_contact_fields(
         self, directory: Directory, wanted: Mapping[str, FieldSpec], *, create: bool
     ) -> dict[str, int]:
-        """Field ids by the caller's keys. Without `create` a key whose field does not exist is left out.
+        """Ids of contact fields by the caller's keys. Without `create` a key whose field does not exist is left out.
 
         Raises FieldTypeMismatch, FieldAmbiguous. A complete result is remembered in the directory; after a write was
         refused because a field is gone, put an empty mapping under DIRECTORY_NAME to look again.
         """
-        known = _remembered(directory.get(DIRECTORY_NAME), wanted)
+        return self._ensured("contacts", directory, DIRECTORY_NAME, wanted, create=create)
+
+    def ensure_lead_fields(
+        self, directory: Directory, wanted: Mapping[str, FieldSpec], *, create: bool
+    ) -> dict[str, int]:
+        """The same for the fields of deals, remembered under LEAD_DIRECTORY_NAME."""
+        return self._ensured("leads", directory, LEAD_DIRECTORY_NAME, wanted, create=create)
+
+    def _ensured(
+        self, owner: Owner, directory: Directory, entry_name: str, wanted: Mapping[str, FieldSpec], *, create: bool
+    ) -> dict[str, int]:
+        known = _remembered(directory.get(entry_name), wanted)
         if known is not None:
             return known
-        found = matched_fields(self.contact_fields(), wanted)
+        found = matched_fields(self.fields(owner), wanted)
         missing = [key for key in wanted if key not in found]
         if missing and create:
-            found |= self._created(missing, wanted)
+            found |= self._created(owner, missing, wanted)
         if len(found) == len(wanted):
-            directory.put(DIRECTORY_NAME, {key: _entry(wanted[key], field_id) for key, field_id in found.items()})
+            directory.put(entry_name, {key: _entry(wanted[key], field_id) for key, field_id in found.items()})
         return found
 
-    def _created(self, missing: list[str], wanted: Mapping[str, FieldSpec]) -> dict[str, int]:
+    def _created(self, owner: Owner, missing: list[str], wanted: Mapping[str, FieldSpec]) -> dict[str, int]:
         try:
-            ids = self.create_contact_fields([wanted[key] for key in missing])
+            ids = self.create_fields(owner, [wanted[key] for key in missing])
         except Refused:
             # Codes are unique in an account: another process may have created them a moment ago.
-            found = matched_fields(self.contact_fields(), {key: wanted[key] for key in missing})
+            found = matched_fields(self.fields(owner), {key: wanted[key] for key in missing})
             if len(found) < len(missing):
                 raise
             return found
@@ -111,9 +128,14 @@ def _match(fields: list[Field], spec: FieldSpec) -> Field | None:
     if len(candidates) > 1:
         raise FieldAmbiguous(name=spec.name, field_ids=tuple(field.id for field in candidates))
     field = candidates[0]
-    if field.type != spec.type:
+    if field.type not in (spec.type, *spec.other_types):
         raise FieldTypeMismatch(name=field.name, field_id=field.id, actual_type=field.type, wanted_type=spec.type)
     return field
+
+
+def _definition(spec: FieldSpec) -> dict[str, Any]:
+    own = {"name": spec.name, "type": spec.type, "code": spec.code, "is_api_only": spec.is_api_only}
+    return {**own, "request_id": spec.code}
 
 
 def _plain(name: str) -> str:

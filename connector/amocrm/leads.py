@@ -1,18 +1,20 @@
-"""Deals (amoCRM's leads) and pipelines.
+"""Deals (amoCRM's leads) and pipelines: reading them and writing our fields back.
 
-Owns reading them; this product never changes a deal. Implements sections 4.1 and 4.8 of the amoCRM reference.
+Owns their wire format. Of a deal only custom fields are ever written, as differences: its price, stage and name belong
+to the shop. Implements sections 4.1 and 4.8 of the amoCRM reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
 
-from connector.amocrm.api import Api
-from connector.amocrm.reading import Row, embedded, instant, linked_ids, optional_whole, text, whole
+from connector.amocrm.api import Api, in_write_batch
+from connector.amocrm.reading import Row, embedded, field_values, instant, linked_ids, optional_whole, text, whole
+from connector.amocrm.values import FieldValue, changed_values, patch_row
 from connector.errors import BadMoney
 from connector.money import kopecks_from_roubles
 
@@ -33,7 +35,10 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Deal:
-    """`price_kopecks` is 0 when the CRM gives no readable price: no price earns nothing."""
+    """`price_kopecks` is 0 when the CRM gives no readable price: no price earns nothing.
+
+    `contact_ids` are all that are linked, the main one among them. `field_values` as those of a Contact.
+    """
 
     id: int
     name: str
@@ -43,6 +48,22 @@ class Deal:
     main_contact_id: int | None
     is_deleted: bool
     updated_at: datetime | None
+    contact_ids: tuple[int, ...] = ()
+    field_values: Mapping[int, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class DealChange:
+    """Fields to write; None clears one. Fields that are not named stay as they are."""
+
+    deal_id: int
+    values: Mapping[int, FieldValue] = field(repr=False)
+
+
+def deal_diff(deal: Deal, wanted: Mapping[int, FieldValue]) -> DealChange | None:
+    """The smallest change that makes the deal's fields equal to `wanted`; None when they are equal already."""
+    values = changed_values(wanted, deal.field_values)
+    return DealChange(deal.id, values) if values else None
 
 
 class LeadsApi(Api):
@@ -54,6 +75,13 @@ class LeadsApi(Api):
         """Deals by id, one request per READ_BATCH of them. A deal that the CRM does not return is absent."""
         deals = [_deal(row) for row in self.rows_by_ids("/leads", "leads", ids, linked="contacts")]
         return {deal.id: deal for deal in deals}
+
+    def update_deals(self, changes: Sequence[DealChange]) -> None:
+        """One PATCH of at most WRITE_BATCH deals with nothing but the changed fields. It fires hooks back at us."""
+        in_write_batch(len(changes))
+        rows = [patch_row(change.deal_id, change.values) for change in changes if change.values]
+        if rows:
+            self.request("PATCH", "/leads", body=rows)
 
 
 def _pipeline(row: Row) -> Pipeline:
@@ -72,6 +100,8 @@ def _deal(row: Row) -> Deal:
         main_contact_id=_main_contact_id(row),
         is_deleted=row.get("is_deleted") is True,
         updated_at=instant(row, "updated_at"),
+        contact_ids=linked_ids(row, "contacts"),
+        field_values=field_values(row),
     )
 
 

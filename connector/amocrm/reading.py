@@ -1,13 +1,14 @@
 """Reading amoCRM's JSON without trusting it, and writing its query strings.
 
-Owns small total readers: a wrong type becomes BadReply (when we cannot go on without the value) or None.
-Knows no endpoint.
+Owns small total readers: a wrong type becomes BadReply (when we cannot go on without the value) or None. Values of
+custom fields are read as section 4.4 of the amoCRM reference describes them. Knows no endpoint.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from connector.errors import BadReply, Problem
@@ -18,6 +19,9 @@ QueryValue = str | int | Sequence["QueryValue"] | Mapping[str, "QueryValue"]
 MAX_PROBLEMS = 50
 MAX_DETAIL_CHARS = 200
 MAX_ID = 2**63 - 1
+DAY_S = 86_400
+_EPOCH_DAY = date(1970, 1, 1)
+_DAY_BY_HAND = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})")
 
 
 def embedded(answer: Row | None, *names: str) -> list[Row]:
@@ -66,6 +70,39 @@ def linked_ids(row: Row, name: str) -> tuple[int, ...]:
     return tuple(linked_id for linked_id in found if linked_id is not None)
 
 
+def field_values(row: Row) -> dict[int, object]:
+    """Custom fields by id: the value of a field with one, a tuple of them with several; an empty field is absent."""
+    found: dict[int, object] = {}
+    for one, values in _filled_fields(row):
+        field_id = optional_whole(one, "field_id")
+        if field_id is not None:
+            found[field_id] = values[0] if len(values) == 1 else tuple(values)
+    return found
+
+
+def field_texts(row: Row, code: str) -> tuple[str, ...]:
+    """Every text of the fields with this code: a contact may have several phones."""
+    found = (value for one, values in _filled_fields(row) if one.get("field_code") == code for value in values)
+    texts = (value.strip() for value in found if isinstance(value, str))
+    return tuple(dict.fromkeys(value for value in texts if value))
+
+
+def date_value(stored: object) -> date | None:
+    """The day in a field of type date or birthday; None when there is none or it cannot be read.
+
+    amoCRM keeps a day as the midnight with which it begins in the account's zone, in Unix seconds. Whatever the zone
+    (up to twelve hours from UTC), the nearest midnight of UTC has the right date. A text is a day as ISO 8601 or as
+    people write it: 17.05.1990.
+    """
+    if isinstance(stored, bool) or not isinstance(stored, str | int):
+        return None
+    try:
+        seconds = int(stored)
+    except ValueError:
+        return _written_day(str(stored).strip())
+    return _day_of(seconds)
+
+
 def ids_in_order(answer: Row | None, request_ids: Sequence[str], *names: str) -> list[int]:
     """Ids of created entities in the order in which they were sent: by the echoed request_id where it is echoed in
     full, else by position."""
@@ -97,6 +134,35 @@ def problems(answer: object) -> tuple[Problem, ...]:
 def query_pairs(parameters: Mapping[str, QueryValue]) -> list[tuple[str, str]]:
     """PHP brackets: `{"filter": {"id": [1, 2]}}` -> `filter[id][0]=1`, `filter[id][1]=2`."""
     return [pair for name, value in parameters.items() for pair in _flattened(name, value)]
+
+
+def _filled_fields(row: Row) -> Iterator[tuple[Row, list[object]]]:
+    """Custom fields of an entity that have values; `custom_fields_values` may be null or odd."""
+    fields = row.get("custom_fields_values")
+    for one in fields if isinstance(fields, list) else []:
+        stored = one.get("values") if isinstance(one, dict) else None
+        values = [value.get("value") for value in stored if isinstance(value, dict)] if isinstance(stored, list) else []
+        if values:
+            yield one, values
+
+
+def _day_of(seconds: int) -> date | None:
+    try:
+        return _EPOCH_DAY + timedelta(days=(seconds + DAY_S // 2) // DAY_S)
+    except OverflowError:
+        return None
+
+
+def _written_day(words: str) -> date | None:
+    by_hand = _DAY_BY_HAND.fullmatch(words)
+    try:
+        at = datetime.fromisoformat("-".join(by_hand.group(3, 2, 1)) if by_hand else words)
+    except ValueError:
+        return None
+    # Midnight is the day as somebody wrote it; any other hour is a midnight told in another zone.
+    if at.time() == time.min or at.tzinfo is None:
+        return at.date()
+    return _day_of(int(at.timestamp()))
 
 
 def _flattened(name: str, value: QueryValue) -> Iterator[tuple[str, str]]:

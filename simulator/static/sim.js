@@ -53,6 +53,7 @@ function swap(fresh, selector) {
 async function redraw() {
   if (dragging || live.contains(document.activeElement) && document.activeElement.matches("select, input")) return;
   const answer = await fetch(location.href);
+  if (answer.status === 404) location.href = "/";
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   version = fresh.body.dataset.version;
@@ -90,7 +91,7 @@ function read(form) {
     if (input.dataset.as === "flag") value = input.checked || null;
     if (input.dataset.as === "number") value = text === "" ? null : Number(text);
     if (input.dataset.as === "kopecks") value = text === "" ? null : Math.round(Number(text) * 100);
-    const [outer, inner] = input.name.split(".");
+    const [outer, inner] = input.dataset.nameFrom ? [input.name] : input.name.split(".");
     if (inner) (body[outer] ||= {})[inner] = value;
     else body[outer] = value;
   }
@@ -110,6 +111,7 @@ document.addEventListener("click", (event) => {
       if ("value" in target) target.value = value;
       else target.textContent = value;
     }
+    for (const target of dialog.querySelectorAll("[data-name-from]")) target.name = button.dataset[target.dataset.nameFrom];
     dialog.showModal();
   }
 });

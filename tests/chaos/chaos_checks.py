@@ -51,9 +51,16 @@ class Truth:
             deal_id for deal_id, deal in self.deals.items() if deal["contact_id"] == contact_id and self.kept[deal_id]
         ]
 
-    def points(self, contact_id: int) -> int:
-        kept = self.kept_deals(contact_id)
-        return sum(self.base(deal_id) for deal_id in kept) + (WELCOME if kept else 0)
+    def returned_deals(self, contact_id: int) -> list[int]:
+        """Deals that may have been paid once: the welcome points go with a first order that comes back whole."""
+        return [
+            deal_id
+            for deal_id, deal in self.deals.items()
+            if deal["contact_id"] == contact_id and not self.kept[deal_id]
+        ]
+
+    def has_points(self, contact_id: int) -> bool:
+        return bool(self.kept_deals(contact_id))
 
     def segment(self, contact_id: int) -> str:
         count = len(self.kept_deals(contact_id))
@@ -109,7 +116,14 @@ def members_have_what_they_earned(town: Town, truth: Truth) -> int:
     assert len({member.contact_ref for member in members}) == len(members)
     for member in members:
         net = member.available + member.pending + member.reserved - member.debt
-        assert net == truth.points(member.contact_ref), f"member {member.id} has {net}"
+        base = sum(truth.base(deal_id) for deal_id in truth.kept_deals(member.contact_ref))
+        greeted = town.rows(
+            f"SELECT deal_ref FROM orders WHERE is_greeted AND kept_kopecks > 0 AND member_id = {member.id}"
+        )
+        assert len(greeted) <= 1, f"member {member.id} was greeted for {greeted}"
+        if not truth.returned_deals(member.contact_ref) and truth.kept_deals(member.contact_ref):
+            assert greeted, f"member {member.id} keeps his orders and was not greeted"
+        assert net == base + WELCOME * len(greeted), f"member {member.id} has {net}"
     known = {member.contact_ref for member in members}
     buyers = {deal["contact_id"] for deal_id, deal in truth.deals.items() if truth.kept[deal_id]}
     assert buyers <= known
@@ -131,7 +145,7 @@ def the_crm_says_what_the_book_says(town: Town, truth: Truth) -> None:
         balance = str(member.available - member.debt)
         right = [balance, str(member.pending), truth.segment(member.contact_ref)]
         assert told == right, f"member {member.id}: {town.rows(f'SELECT * FROM crm_state WHERE member_id={member.id}')}"
-        assert fields.get("Ссылка на карту", "").endswith(f"/c/{member.card_token}") or not truth.points(
+        assert fields.get("Ссылка на карту", "").endswith(f"/c/{member.card_token}") or not truth.has_points(
             member.contact_ref
         )
 
@@ -173,7 +187,9 @@ def google_shows_what_the_book_says(town: Town, truth: Truth) -> None:
     objects = truth.bank["google"]["loyaltyObject"]
     for member in town.rows("SELECT * FROM member ORDER BY id"):
         shown = [one for one in objects if one["id"].endswith(member.card_serial)]
-        assert len(shown) == 1 or (not shown and not truth.points(member.contact_ref)), f"member {member.id}: {shown}"
+        assert len(shown) == 1 or (not shown and not truth.has_points(member.contact_ref)), (
+            f"member {member.id}: {shown}"
+        )
         for one in shown:
             told = [one[name]["balance"]["int"] for name in ("loyaltyPoints", "secondaryLoyaltyPoints")]
             assert told == [member.available - member.debt, member.pending], f"member {member.id}"

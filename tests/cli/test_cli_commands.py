@@ -203,16 +203,6 @@ def test_sweep_finishes_what_is_due_without_redis(rt: Runtime, shop: Shop, kopil
     assert shop.fields(deal_id)["Бонусы: баланс"] == "300"
 
 
-def test_a_token_is_shown_once_and_opens_the_api(rt: Runtime, kopilka: Callable[..., Result]) -> None:
-    from flows import access
-
-    token = kopilka("token", "create", "--name", "site").output.strip()
-    again = kopilka("token", "create", "--name", "site").output.strip()
-
-    assert access.caller(rt, again) == "site"
-    assert access.caller(rt, token) is None, "a second token of the same name replaces the first"
-
-
 def test_migrate_twice_is_once(kopilka: Callable[..., Result]) -> None:
     first, second = kopilka("migrate"), kopilka("migrate")
 

@@ -1,4 +1,4 @@
-"""A rules file that is right, and a way to check a changed copy of it."""
+"""Two rules files that are right, one of them with every key, and a way to check a changed copy of it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from config.model import ProgrammeFile
 from config.programme import CheckResult, check_programme
 
 GOLDEN = Path(__file__).parent / "golden"
+FULL = (GOLDEN / "full.yaml").read_text(encoding="utf-8")
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 SHOWN_PATH = Path("config/programme.yaml")
 
 Check = Callable[..., CheckResult]
+Read = Callable[..., ProgrammeFile]
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +46,27 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop_env: dict[str, s
     ) -> CheckResult:
         SHOWN_PATH.write_bytes(content if isinstance(content, bytes) else content.encode())
         return check_programme(SHOWN_PATH, shop_env if env is None else env, secrets_required=secrets_required)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def full_text() -> str:
+    """A right file that holds every key."""
+    return FULL
+
+
+@pytest.fixture
+def read(check: Check, shop_env: dict[str, str], tmp_path: Path) -> Read:
+    env = shop_env | {"REDEEM_PIN": "407193", "MAIL_PASSWORD": "post", "PASS_P12_PASSWORD": "pass"}
+    (tmp_path / "config" / "a.png").write_bytes(PNG)
+
+    def run(text: str = FULL) -> ProgrammeFile:
+        """A file without any problem."""
+        result = check(text, env)
+        assert result.problems == (), result.render()
+        assert result.programme_file is not None
+        return result.programme_file
 
     return run
 

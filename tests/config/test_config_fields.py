@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import fields
+from config import calendar_fields, fields
 from config.cross_checks import contrast
 from loyalty.programme import Duration
 
@@ -66,6 +66,54 @@ def test_money_becomes_kopecks(text: str, kopecks: int) -> None:
 def test_what_is_not_money_is_refused(text: str) -> None:
     with pytest.raises(fields.FieldError):
         fields.money_kopecks(text)
+
+
+def test_a_large_sum_is_read_where_it_makes_sense() -> None:
+    assert fields.money(10**11)("1000000000 RUB") == 10**11
+    with pytest.raises(fields.FieldError):
+        fields.money_kopecks("1000001 RUB")
+
+
+@given(st.integers(101, 2_000))
+def test_multipliers_are_exact_basis_points(hundredths: int) -> None:
+    assert fields.times_bps(f"{Decimal(hundredths) / 100}") == hundredths * 100
+
+
+@pytest.mark.parametrize("text", ["", "x", "1", "0", "-2", "20.01", "1.001", "2%", "два", "1e1", "٢", "2 раза"])
+def test_what_does_not_multiply_is_refused(text: str) -> None:
+    with pytest.raises(fields.FieldError):
+        fields.times_bps(text)
+
+
+@pytest.mark.parametrize("text", ["0 days", "1 month", "24 hours", "367 days", "7"])
+def test_what_is_not_whole_days_is_refused(text: str) -> None:
+    with pytest.raises(fields.FieldError):
+        fields.whole_days(1, 366)(text)
+
+
+def test_days_and_times_are_iso_text() -> None:
+    assert calendar_fields.day("2026-03-08") == "2026-03-08"
+    assert calendar_fields.yearly_or_day("02-29") == "02-29"
+    assert calendar_fields.yearly_or_day("2028-02-29") == "2028-02-29"
+    assert calendar_fields.clock_time("9:05") == "09:05"
+    assert [calendar_fields.weekday(text) for text in ("mon", "Пн", "SUN", "вс")] == [0, 0, 6, 6]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "02-30", "13-01", "2027-02-29", "8 марта", "08.03", "3-8", "20260308", "1999-01-01", "0000-01-01", "٠٣-٠٨"],
+)
+def test_what_is_not_a_day_is_refused(text: str) -> None:
+    with pytest.raises(fields.FieldError):
+        calendar_fields.yearly_or_day(text)
+    with pytest.raises(fields.FieldError):
+        calendar_fields.day(text)
+
+
+@pytest.mark.parametrize("text", ["", "24:00", "12:60", "12", "1200", "12:0", "12:00:00", "-1:00", "١٢:٠٠"])
+def test_what_is_not_a_time_of_day_is_refused(text: str) -> None:
+    with pytest.raises(fields.FieldError):
+        calendar_fields.clock_time(text)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,7 @@ def test_the_demo_shop_has_no_mistake() -> None:
 
     file = load_programme(ROOT / "config/programme.yaml", env)
 
+    assert check_programme(ROOT / "config/programme.yaml", env).problems == ()
     assert file.programme.name == "Клуб «Спорт и горы»"
     assert file.card.apple is None
     assert {one.provider for one in file.acquirers} == {"yookassa", "tbank"}

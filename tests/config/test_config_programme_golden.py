@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rules_mistakes import EVERY
 
 from config.programme import CheckResult
 
@@ -26,8 +27,7 @@ ONE_MISTAKE = {
     "money_unit": [("point_value: 1 RUB", "point_value: 1")],
     "timezone": [("Europe/Moscow", "Europe/Moskow")],
     "whole_number": [("points: 300", "points: 300.5")],
-    "choice": [("base: paid_money", "base: order_total")],
-    "forbid_is_not_built": [("negative_balance: allow", "negative_balance: forbid")],
+    "choice": [("base: paid_money", "base: order_sum")],
     "secret_in_file": [("secret: env:YOOKASSA_SECRET", f"secret: {SECRET}")],
     "env_name": [("secret: env:YOOKASSA_SECRET", f"secret: env:{SECRET}")],
     "env_missing": [("env:YOOKASSA_SHOP_ID", "env:YOOKASA_SHOP_ID")],
@@ -42,12 +42,8 @@ ONE_MISTAKE = {
     "section_expected": [("refund:\n  take_back_accrued: true\n  negative_balance: allow", "refund: allow")],
     "list_expected": [("earn_on: [payment, stage]", "earn_on: payment")],
     "repeated_source": [("earn_on: [payment, stage]", "earn_on: [payment, payment]")],
-    "planned_section": [("segments:\n", "redeem: {max_share: 30%}\nsegments:\n")],
-    "planned_key": [("title: Постоянный,", "title: Постоянный, rate: 12%,")],
-    "first_segment": [("when: {orders: 1}", "when: {orders: 2}")],
-    "segment_order": [("when: {orders: 3}", "when: {orders: 1}")],
-    "segment_code_twice": [("code: regular", "code: start")],
-    "segment_without_when": [(", when: {orders: 3}", "")],
+    "planned_section": [("segments:\n", "rfm: {window: 730 days}\nsegments:\n")],
+    "planned_key": [("  barcode: qr", "  barcode: qr\n  front: [balance]")],
     "card_number": [('prefix: "77", length: 10', 'prefix: "777777", length: 10')],
     "notify_text": [("Баланс: %@", "Баланс")],
     "image_missing": [("  barcode: qr", "  images: {logo: assets/logo.png}")],
@@ -105,6 +101,16 @@ def test_one_mistake_prints_one_problem(
 
     assert result.errors + result.warnings == 1
     assert_golden(name, result.render())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_one_mistake_in_the_rules_of_points_prints_one_problem(
+    name: str, check: Callable[..., CheckResult], changed: Callable[..., str]
+) -> None:
+    result = check(changed(*EVERY[name]))
+
+    assert_golden(name, result.render())
+    assert result.errors + result.warnings == 1
 
 
 @pytest.mark.parametrize("name", SEVERAL_MISTAKES)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from connector.amocrm.client import AmoCrm
-from connector.amocrm.fields import DIRECTORY_NAME, FieldSpec
+from connector.amocrm.fields import DIRECTORY_NAME, LEAD_DIRECTORY_NAME, FieldSpec
 from connector.errors import (
     BadReply,
     FieldAmbiguous,
@@ -60,6 +60,34 @@ def test_missing_fields_are_created_read_only_with_our_codes(crm: AmoCrm, amo: A
     ]
 
 
+def test_fields_of_deals_are_kept_apart_and_may_be_open_to_the_manager(crm: AmoCrm, amo: Any, directory: Any) -> None:
+    redeem = FieldSpec("Списать бонусов", "numeric", "KOPILKA_REDEEM", is_api_only=False)
+    amo.web.add("GET", amo.api + "/leads/custom_fields", status=204)
+    amo.hal("POST", "/leads/custom_fields", amo.rows("custom_fields", {"id": 31, "request_id": "KOPILKA_REDEEM"}))
+
+    ids = crm.ensure_lead_fields(directory, {"redeem": redeem}, create=True)
+
+    assert ids == crm.ensure_lead_fields(directory, {"redeem": redeem}, create=True) == {"redeem": 31}
+    assert list(directory.content) == [LEAD_DIRECTORY_NAME]
+    assert amo.sent() == [
+        {
+            "name": "Списать бонусов",
+            "type": "numeric",
+            "code": "KOPILKA_REDEEM",
+            "is_api_only": False,
+            "request_id": "KOPILKA_REDEEM",
+        }
+    ]
+
+
+def test_a_field_that_people_made_may_have_another_welcome_type(crm: AmoCrm, amo: Any, directory: Any) -> None:
+    birthday = FieldSpec("День рождения", "birthday", "KOPILKA_BIRTHDAY", other_types=("date", "text"))
+    listing = amo.rows("custom_fields", {"id": 5, "name": "День рождения", "type": "date", "code": None})
+    amo.hal("GET", "/contacts/custom_fields", listing)
+
+    assert crm.ensure_contact_fields(directory, {"birthday": birthday}, create=False) == {"birthday": 5}
+
+
 def test_without_permission_to_create_a_missing_field_is_left_out_and_nothing_is_remembered(
     crm: AmoCrm, amo: Any, directory: Any
 ) -> None:
@@ -111,7 +139,7 @@ def test_all_pages_are_read_without_following_links(crm: AmoCrm, amo: Any) -> No
     amo.hal("GET", "/contacts/custom_fields", amo.rows("custom_fields", _field(1, BALANCE), _links=next_link))
     amo.hal("GET", "/contacts/custom_fields", amo.rows("custom_fields", _field(2, CARD)))
 
-    assert [field.id for field in crm.contact_fields()] == [1, 2]
+    assert [field.id for field in crm.fields("contacts")] == [1, 2]
     assert [dict(amo.query(index))["page"] for index in (0, 1)] == ["1", "2"]
 
 
@@ -119,4 +147,4 @@ def test_endless_pages_end(crm: AmoCrm, amo: Any) -> None:
     amo.hal("GET", "/contacts/custom_fields", amo.rows("custom_fields", _links={"next": {"href": "x"}}))
 
     with pytest.raises(BadReply):
-        crm.contact_fields()
+        crm.fields("contacts")

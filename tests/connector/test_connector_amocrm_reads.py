@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from connector.amocrm.client import AmoCrm
-from connector.amocrm.contacts import ContactChange, contact_diff, same_value
-from connector.amocrm.leads import Deal, Pipeline
+from connector.amocrm.contacts import ContactChange, contact_diff
+from connector.amocrm.leads import Deal, DealChange, Pipeline, deal_diff
+from connector.amocrm.reading import date_value
+from connector.amocrm.values import same_value
 from connector.errors import (
     BadReply,
 )
@@ -25,7 +27,7 @@ def test_deals_are_read_in_one_request_and_an_unknown_one_is_absent(crm: AmoCrm,
     deals = crm.deals([8, 7, 7])
 
     instant = datetime(2025, 10, 20, 16, 1, 12, tzinfo=UTC)
-    assert deals == {7: Deal(7, "Заказ", 77, 142, 300_000, 6, is_deleted=False, updated_at=instant)}
+    assert deals == {7: Deal(7, "Заказ", 77, 142, 300_000, 6, is_deleted=False, updated_at=instant, contact_ids=(5, 6))}
     assert gate.turns == 1
     assert amo.query() == [
         ("filter[id][0]", "7"),
@@ -112,6 +114,70 @@ def test_contacts_come_with_customers_and_field_values(crm: AmoCrm, amo: Any) ->
     assert "Анна" not in repr(contacts[6])
 
 
+def test_deals_come_with_all_their_contacts_and_field_values(crm: AmoCrm, amo: Any) -> None:
+    fields = [
+        {"field_id": 1, "field_code": "KOPILKA_REDEEM", "values": [{"value": "500"}]},
+        {"field_id": 2, "field_code": None, "values": [{"value": "синий"}, {"value": "красный"}]},
+        {"field_id": 3, "values": []},
+    ]
+    amo.hal("GET", "/leads", amo.rows("leads", _lead(custom_fields_values=fields), _lead(8, _embedded={})))
+
+    deals = crm.deals([7, 8])
+
+    assert (deals[7].contact_ids, deals[8].contact_ids) == ((5, 6), ())
+    assert deals[7].field_values == {1: "500", 2: ("синий", "красный")}
+    assert deals[8].field_values == {}
+
+
+def test_all_phones_and_addresses_of_a_contact_are_read_as_typed_and_shown_to_nobody(crm: AmoCrm, amo: Any) -> None:
+    fields = [
+        {"field_id": 1, "field_code": "PHONE", "values": [{"value": "8 (916) 123-45-67"}, {"value": " 8-800 "}]},
+        {"field_id": 2, "field_code": "EMAIL", "values": [{"value": "anna@example.ru", "enum_code": "WORK"}]},
+        {"field_id": 3, "field_code": "PHONE", "values": [{"value": ""}, {"value": 7}, {"value": "8-800"}]},
+        {"field_id": 4, "field_code": None, "values": [{"value": "+79990000000"}]},
+    ]
+    amo.hal("GET", "/contacts", amo.rows("contacts", {"id": 6, "custom_fields_values": fields}, {"id": 7}))
+
+    contacts = crm.contacts([6, 7])
+
+    assert contacts[6].phones == ("8 (916) 123-45-67", "8-800")
+    assert contacts[6].emails == ("anna@example.ru",)
+    assert (contacts[7].phones, contacts[7].emails) == ((), ())
+    assert "916" not in repr(contacts[6])
+    assert "anna" not in repr(contacts[6])
+
+
+@pytest.mark.parametrize(
+    ("stored", "day"),
+    [
+        (1634590800, date(2021, 10, 19)),  # the midnight of Moscow, as amoCRM gives a date back
+        (1634601600, date(2021, 10, 19)),  # the midnight of UTC, as its old hooks do
+        ("1634590800", date(2021, 10, 19)),
+        (1634558400, date(2021, 10, 19)),  # the midnight of Kamchatka
+        (1634616000, date(2021, 10, 19)),  # the midnight of Santiago
+        (-621648000, date(1950, 4, 21)),
+        (0, date(1970, 1, 1)),
+        ("1990-05-17", date(1990, 5, 17)),
+        ("1990-05-17T00:00:00+04:00", date(1990, 5, 17)),
+        ("1990-05-16T20:00:00+00:00", date(1990, 5, 17)),
+        ("1990-05-17 00:00:00", date(1990, 5, 17)),
+        (" 17.05.1990 ", date(1990, 5, 17)),
+        ("31.02.1990", None),
+        ("17.05", None),
+        ("в мае", None),
+        ("", None),
+        (None, None),
+        (True, None),
+        (1.5, None),
+        (("1", "2"), None),
+        (10**18, None),
+        ("9" * 5000, None),
+    ],
+)
+def test_a_day_is_read_from_any_zones_midnight_or_from_words(stored: object, day: date | None) -> None:
+    assert date_value(stored) == day
+
+
 def test_only_changed_fields_are_written(crm: AmoCrm, amo: Any) -> None:
     amo.hal("PATCH", "/contacts", amo.rows("contacts", {"id": 6}))
 
@@ -133,15 +199,19 @@ def test_only_changed_fields_are_written(crm: AmoCrm, amo: Any) -> None:
 def test_nothing_to_change_is_no_request(crm: AmoCrm, gate: Any) -> None:
     crm.update_contacts([])
     crm.update_contacts([ContactChange(1, {})])
+    crm.update_deals([])
+    crm.update_deals([DealChange(1, {})])
     crm.update_customers([])
 
-    assert (crm.create_customers([]), crm.create_contact_fields([]), crm.add_notes([])) == ([], [], [])
+    assert (crm.create_customers([]), crm.create_fields("leads", []), crm.add_notes([])) == ([], [], [])
     assert gate.turns == 0
 
 
 def test_a_batch_over_the_limit_is_refused_before_sending(crm: AmoCrm, gate: Any) -> None:
     with pytest.raises(ValueError, match="50"):
         crm.update_contacts([ContactChange(number, {1: 1}) for number in range(51)])
+    with pytest.raises(ValueError, match="50"):
+        crm.update_deals([DealChange(number, {1: 1}) for number in range(51)])
 
     assert gate.turns == 0
 
@@ -183,3 +253,27 @@ def test_the_difference_of_a_contact_is_minimal_or_nothing(crm: AmoCrm, amo: Any
 
     assert contact_diff(contact, {1: 300, 2: None}) is None
     assert contact_diff(contact, {1: 300, 2: "новое"}) == ContactChange(6, {2: "новое"})
+
+
+def test_a_deal_is_changed_in_its_fields_alone_and_only_where_they_differ(crm: AmoCrm, amo: Any) -> None:
+    row = _lead(custom_fields_values=[{"field_id": 1, "values": [{"value": "300"}]}])
+    amo.hal("GET", "/leads", amo.rows("leads", row))
+    amo.hal("PATCH", "/leads", amo.rows("leads", {"id": 7}))
+    deal = crm.deals([7])[7]
+
+    assert deal_diff(deal, {1: 300, 2: None, 3: ""}) is None
+    change = deal_diff(deal, {1: 200, 2: "Можно списать 200", 4: None})
+    assert change == DealChange(7, {1: 200, 2: "Можно списать 200"})
+    crm.update_deals([change, DealChange(8, {1: None}), DealChange(9, {})])
+
+    assert amo.sent() == [
+        {
+            "id": 7,
+            "custom_fields_values": [
+                {"field_id": 1, "values": [{"value": 200}]},
+                {"field_id": 2, "values": [{"value": "Можно списать 200"}]},
+            ],
+        },
+        {"id": 8, "custom_fields_values": [{"field_id": 1, "values": None}]},
+    ]
+    assert "списать" not in repr(change)

@@ -35,6 +35,16 @@ ACCOUNT = 29085955
             (ACCOUNT, "example"),
             [HookEntity("contact", "update", 701), HookEntity("company", "update", 702)],
         ),
+        (
+            "contact_add_update_delete",
+            (ACCOUNT, "example"),
+            [
+                HookEntity("contact", "add", 703),
+                HookEntity("contact", "update", 701),
+                HookEntity("contact", "delete", 702),
+                HookEntity("contact", "delete", 704),
+            ],
+        ),
         ("digital_pipeline_minimal", (ACCOUNT, "example"), [HookEntity("deal", "status", 555, 142, 77)]),
         (
             "task_and_catalog",

@@ -6,6 +6,7 @@ Facts go the way `flows.payments` and `flows.deals` save them, one transaction e
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,10 +16,12 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from flows import points
-from flows.runtime import Runtime
+from flows.refusals import Denied
+from flows.runtime import ActiveRules, Runtime
 from loyalty.events import PaymentFacts
 from loyalty.ledger import Balance
-from storage import members, orders, verify
+from loyalty.programme import Programme
+from storage import members, orders, payments, rules, verify
 from storage.orders import Order
 
 Result = TypeVar("Result")
@@ -72,7 +75,7 @@ class World:
 
         def save(tx: sa.Connection) -> str:
             order = orders.open_order(tx, deal_ref, now=now)
-            orders.save_payment(tx, order.id, facts, now=now)
+            payments.save(tx, order.id, facts, now=now)
             return self._converge(tx, order, now=now, fail=fail)
 
         return self.rt.db.run(save)
@@ -92,8 +95,15 @@ class World:
     def change_rules(self, *, rate_bps: int, **changes: Any) -> None:
         """The owner edits the file; the next decision about a new order uses it."""
         programme = self.rt.programme
-        programme = replace(programme, accrual=replace(programme.accrual, rate_bps=rate_bps), **changes)
-        self.rt.file = replace(self.rt.file, programme=programme)
+        self.use(replace(programme, accrual=replace(programme.accrual, rate_bps=rate_bps), **changes))
+
+    def use(self, programme: Programme) -> None:
+        """The owner applies these rules."""
+        version = replace(self.rt.file, programme=programme).version
+        with self.rt.db.begin() as tx:
+            rules.remember(tx, version, programme, now=self.rt.now())
+            rules.apply(tx, version, source="", lines={}, by="tests", now=self.rt.now())
+        self.rt.active = ActiveRules(version, programme, {})
 
     def balance(self, member_id: int) -> Balance:
         with self.rt.db.begin() as tx:
@@ -110,8 +120,8 @@ class World:
             return list(
                 tx.execute(
                     sa.text(
-                        "SELECT t.*, l.source FROM transfer t JOIN lot l ON l.id = t.lot_id WHERE t.member_id = :id"
-                        " ORDER BY t.id"
+                        "SELECT t.*, l.source FROM transfer t LEFT JOIN lot l ON l.id = t.lot_id"
+                        " WHERE t.member_id = :id ORDER BY t.id"
                     ),
                     {"id": member_id},
                 )
@@ -136,3 +146,23 @@ def at_once(works: Sequence[Callable[[], Result]]) -> list[Result]:
     """Runs each in a thread of its own; results in the same order, the first failure is raised."""
     with ThreadPoolExecutor(len(works)) as pool:
         return [running.result(timeout=60) for running in [pool.submit(work) for work in works]]
+
+
+def together(count: int, work: Callable[[int], Result]) -> list[Result]:
+    """Runs work(0), work(1) … so that they begin at the same moment."""
+    start = threading.Barrier(count, timeout=10)
+
+    def begin(number: int) -> Result:
+        start.wait()
+        return work(number)
+
+    return at_once([lambda number=number: begin(number) for number in range(count)])  # type: ignore[misc]
+
+
+def refused_or_done(work: Callable[[], object]) -> str:
+    """The code of the refusal, «done» without one: races may end either way, but never in an error."""
+    try:
+        work()
+    except Denied as denied:
+        return denied.code
+    return "done"

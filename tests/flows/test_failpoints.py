@@ -39,15 +39,16 @@ CASES = [
     ("crm.after_create", "tbank"),
     ("crm.after_segments", "tbank"),
     ("note.after_write", "tbank"),
+    ("deal.after_fields", "tbank"),
     ("google.after_write", "tbank"),
 ]
-WORK_OF = {"crm": "outbox", "note": "outbox", "google": "outbox"}
+WORK_OF = {"crm": "outbox", "note": "outbox", "deal": "outbox", "google": "outbox"}
 
 CLIENT = CrmSettings()
 """The integration that the simulated CRM knows."""
 
-KINDS_OF_DELIVERY = 3
-"""The CRM's fields and customer, the note, Google: a process dies at each of them in turn."""
+KINDS_OF_DELIVERY = 4
+"""The CRM's fields and customer, the note, the deal's fields, Google: a process dies at each of them in turn."""
 
 Run = Callable[..., int]
 
@@ -106,6 +107,7 @@ class Story:
         assert (fields["Бонусы: баланс"], fields["Бонусы: ожидают"]) == tuple(map(str, EARNED))
         assert [customer["segments"] for customer in state["customers"]] == [["Стартовый"]]
         assert len(state["notes"]) == 1
+        assert state["deals"][0]["fields"]["Начислено за сделку"] == str(sum(EARNED))
         assert health.verify_ledger(self.rt).is_whole
 
 
@@ -215,4 +217,6 @@ def _deaths(name: str) -> int:
 
 
 def test_every_failpoint_has_its_test() -> None:
-    assert {name for name, _ in CASES} | {"tokens.after_answer"} == set(failpoints.NAMES)
+    elsewhere = {"tokens.after_answer", "api.after_commit"}  # above; tests/webhooks/test_webhooks_api_once.py
+
+    assert {name for name, _ in CASES} | elsewhere == set(failpoints.NAMES)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flow_points_world import World
+from flow_shop_world import ShopWorld
 from kopilka_testing import Shop, StandingClock, hook_body, settle, tbank_body, yookassa_body
 
 from flows import inbox, lookup, points
@@ -20,13 +21,13 @@ JANUARY_10 = datetime(2026, 1, 10, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def world(rt: Runtime) -> World:
-    return World(rt)
+def world(rt: Runtime, clock: StandingClock) -> ShopWorld:
+    return ShopWorld(rt, clock)
 
 
 @pytest.mark.parametrize(("with_base", "expected"), [(True, 799), (False, 300)])
 def test_v01_the_first_payment_of_4990_brings_799_or_300_by_the_preset(
-    world: World, with_base: bool, expected: int
+    world: ShopWorld, with_base: bool, expected: int
 ) -> None:
     world.change_rules(rate_bps=1_000, welcome=WelcomeRules(points=300, with_base=with_base))
     buyer = world.member()
@@ -36,7 +37,7 @@ def test_v01_the_first_payment_of_4990_brings_799_or_300_by_the_preset(
     assert world.balance(buyer).net == expected
 
 
-def test_v12_a_refund_after_the_rules_changed_takes_back_what_was_given(world: World) -> None:
+def test_v12_a_refund_after_the_rules_changed_takes_back_what_was_given(world: ShopWorld) -> None:
     buyer = world.member()
     deal = world.deal(buyer)
     world.pay(deal, 499_000)
@@ -55,7 +56,7 @@ def test_v12_a_refund_after_the_rules_changed_takes_back_what_was_given(world: W
     assert world.verdict().is_whole
 
 
-def test_v12_the_next_order_follows_the_new_rules_and_is_returned_by_them(world: World) -> None:
+def test_v12_the_next_order_follows_the_new_rules_and_is_returned_by_them(world: ShopWorld) -> None:
     buyer = world.member()
     first, second = world.deal(buyer), world.deal(buyer)
     world.pay(first, 100_000)
@@ -69,7 +70,7 @@ def test_v12_the_next_order_follows_the_new_rules_and_is_returned_by_them(world:
     assert world.balance(buyer).pending == 100 + 100
 
 
-def test_v12_a_fresh_process_reads_the_old_rules_from_the_database(world: World) -> None:
+def test_v12_a_fresh_process_reads_the_old_rules_from_the_database(world: ShopWorld) -> None:
     buyer = world.member()
     deal = world.deal(buyer)
     world.pay(deal, 499_000)
@@ -82,7 +83,7 @@ def test_v12_a_fresh_process_reads_the_old_rules_from_the_database(world: World)
 
 
 @pytest.mark.parametrize("kopecks", [900, 0])
-def test_an_order_that_earned_nothing_is_not_paid_for_by_later_rules(world: World, kopecks: int) -> None:
+def test_an_order_that_earned_nothing_is_not_paid_for_by_later_rules(world: ShopWorld, kopecks: int) -> None:
     buyer = world.member()
     world.pay(world.deal(buyer), 100_000)
     deal = world.deal(buyer)
@@ -99,37 +100,96 @@ def test_an_order_that_earned_nothing_is_not_paid_for_by_later_rules(world: Worl
     assert world.balance(buyer) == before
 
 
-def test_v14_points_become_available_on_24_january_and_28_february(world: World, clock: StandingClock) -> None:
-    clock.at = JANUARY_10
-    buyer = world.member()
-    first, second = world.deal(buyer), world.deal(buyer)
-    world.pay(first, 499_000)
-    assert world.balance(buyer) == Balance(pending=499, available=300)
+def test_v14_points_become_available_on_24_january_and_28_february(world: ShopWorld) -> None:
+    buyer, first, second = _v14(world)
+    assert world.balance(buyer) == Balance(pending=220)
+    assert (world.order(second).redeemed, world.order(second).accrued) == (799, 220)
 
-    clock.at = datetime(2026, 1, 23, 20, 59, 59, tzinfo=UTC)  # one second before midnight in Moscow
-    assert points.activate_members(world.rt, now=clock()) == 0
-    clock.at = datetime(2026, 1, 23, 21, 0, tzinfo=UTC)
-    assert points.activate_members(world.rt, now=clock()) == 1
-    assert points.activate_members(world.rt, now=clock()) == 0
-    assert world.balance(buyer) == Balance(available=799)
-
-    clock.at = datetime(2026, 2, 14, 9, 0, tzinfo=UTC)
-    world.pay(second, 220_100)
-    clock.at = datetime(2026, 2, 16, 9, 0, tzinfo=UTC)
+    world.clock.at = datetime(2026, 2, 16, 9, 0, tzinfo=UTC)
     world.pay(first, 499_000, 499_000)
-    assert world.balance(buyer) == Balance(pending=220, available=300)
+    assert world.balance(buyer) == Balance(pending=220, debt=799)
+    world.clock.at = datetime(2026, 2, 27, 21, 0, tzinfo=UTC)
+    points.activate_members(world.rt, now=world.clock())
+    assert world.balance(buyer) == Balance(debt=579)
 
-    clock.at = datetime(2026, 2, 27, 21, 0, tzinfo=UTC)
-    points.activate_members(world.rt, now=clock())
-    clock.at = datetime(2026, 3, 5, 9, 0, tzinfo=UTC)
+    world.clock.at = datetime(2026, 3, 5, 9, 0, tzinfo=UTC)
     world.pay(second, 220_100, 220_100)
     assert world.balance(buyer) == Balance()
     assert world.verdict().is_whole
 
 
+def test_v14_with_the_returns_in_the_other_order_ends_at_nothing_too(world: ShopWorld) -> None:
+    buyer, first, second = _v14(world)
+
+    world.clock.at = datetime(2026, 2, 16, 9, 0, tzinfo=UTC)
+    world.pay(second, 220_100, 220_100)
+    assert world.balance(buyer) == Balance(available=799)
+    world.clock.at = datetime(2026, 3, 5, 9, 0, tzinfo=UTC)
+    world.pay(first, 499_000, 499_000)
+
+    assert world.balance(buyer) == Balance()
+    assert world.verdict().is_whole
+
+
+def test_v15_within_balance_what_is_missing_is_written_off_and_never_owed(world: ShopWorld) -> None:
+    within = replace(world.rt.programme.refund, debt="within_balance")
+    world.change_rules(rate_bps=1_000, refund=within)
+    buyer, first, second = _v14(world)
+
+    world.clock.at = datetime(2026, 2, 16, 9, 0, tzinfo=UTC)
+    world.pay(first, 499_000, 499_000)
+    assert world.balance(buyer) == Balance(pending=220)
+    assert world.verdict().accounts["shortfall"] == -799
+    world.pay(second, 220_100, 220_100)
+
+    assert world.balance(buyer) == Balance(available=799), "the shop gave up what it wrote off"
+    assert world.verdict().is_whole
+
+
+def _v14(world: ShopWorld) -> tuple[int, int, int]:
+    """O1 of 10 January earns 499 and 300; the manager spends them all on O2 of 14 February. Buyer and both deals."""
+    world.clock.at = JANUARY_10
+    buyer = world.member()
+    first, second = world.deal(buyer), world.deal(buyer)
+    world.pay(first, 499_000)
+    assert world.balance(buyer) == Balance(pending=499, available=300)
+    world.clock.at = datetime(2026, 1, 23, 20, 59, 59, tzinfo=UTC)  # one second before midnight in Moscow
+    assert points.activate_members(world.rt, now=world.clock()) == 0
+    world.clock.at = datetime(2026, 1, 23, 21, 0, tzinfo=UTC)
+    assert points.activate_members(world.rt, now=world.clock()) == 1
+    assert points.activate_members(world.rt, now=world.clock()) == 0
+    assert world.balance(buyer) == Balance(available=799)
+    world.clock.at = datetime(2026, 2, 14, 9, 0, tzinfo=UTC)
+    world.wish(second, 799, price=300_000)
+    world.pay(second, 220_100)
+    return buyer, first, second
+
+
+def test_v16_what_burnt_is_not_taken_back_with_the_order(world: ShopWorld) -> None:
+    world.change_rules(rate_bps=1_000, welcome=None)
+    buyer = world.member()
+    deal, other = world.deal(buyer), world.deal(buyer)
+    world.pay(deal, 499_000)
+    world.clock.forward(days=14)
+    world.wish(other, 100)
+    world.pay(other, 489_000)
+    with world.rt.db.begin() as tx:
+        tx.execute(sa.text("UPDATE lot SET notified_at = :now"), {"now": world.clock()})
+    world.clock.forward(days=200)
+    points.activate_members(world.rt, now=world.clock())
+    world.pay(other, 489_000)
+
+    world.pay(deal, 499_000, 499_000)
+
+    taken = [one.points for one in world.transfers(buyer) if one.move == "reverse"]
+    assert ("expire", 399) in world.moves(buyer)
+    assert sum(taken) == 100
+    assert world.verdict().is_whole
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_v20_five_callbacks_and_three_hooks_in_any_order_are_one_accrual_one_card_one_note(
-    rt: Runtime, shop: Shop, world: World, seed: int
+    rt: Runtime, shop: Shop, world: ShopWorld, seed: int
 ) -> None:
     chance = random.Random(seed)
     deal_id, contact_id = shop.deal(4_990)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flow_points_world import World, at_once
+from flow_points_world import World, together
 from kopilka_testing import StandingClock
 
 from connector.amocrm.leads import Deal
@@ -25,17 +23,6 @@ ROUNDS = 5
 @pytest.fixture
 def world(rt: Runtime) -> World:
     return World(rt)
-
-
-def together(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """Runs work(0), work(1) … so that they begin at the same moment."""
-    start = threading.Barrier(count, timeout=10)
-
-    def begin(number: int) -> Any:
-        start.wait()
-        return work(number)
-
-    return at_once([lambda number=number: begin(number) for number in range(count)])  # type: ignore[misc]
 
 
 def test_one_order_worked_by_many_at_once_accrues_once(world: World) -> None:

@@ -124,3 +124,52 @@ def test_the_first_instant_after_the_last_valid_day_is_the_end() -> None:
     ends = calendar.expiry_at(datetime(2026, 3, 1, 9, tzinfo=UTC), Duration(30, "days"), "Asia/Kamchatka")
 
     assert ends == datetime.combine(date(2026, 4, 1), time.min, tzinfo=ZoneInfo("Asia/Kamchatka"))
+
+
+@given(instant=instants, zone=zones)
+def test_a_local_day_begins_before_each_of_its_instants_and_ends_after_it(instant: datetime, zone: str) -> None:
+    begins, ends = calendar.day_bounds(instant, zone)
+
+    assert begins <= instant < ends
+    assert local_day(begins, zone) == local_day(ends - SECOND, zone) == local_day(instant, zone)
+    assert local_day(begins - SECOND, zone) < local_day(instant, zone) < local_day(ends, zone)
+
+
+@given(instant=instants, window=calendar_delays, zone=zones)
+def test_a_window_of_days_reaches_back_to_the_beginning_of_a_local_day(
+    instant: datetime, window: Duration, zone: str
+) -> None:
+    begins = calendar.ago(instant, window, zone)
+
+    assert begins == calendar.day_bounds(begins, zone)[0]
+    if window.unit == "days":
+        assert local_day(begins, zone) == local_day(instant, zone) - timedelta(days=window.count)
+    else:
+        assert calendar.add_to_day(local_day(begins, zone), window) <= local_day(instant, zone)
+
+
+@pytest.mark.parametrize(
+    ("day", "window", "first"),
+    [
+        ("2026-03-31", Duration(1, "months"), "2026-02-28"),
+        ("2028-03-31", Duration(1, "months"), "2028-02-29"),
+        ("2026-01-15", Duration(12, "months"), "2025-01-15"),
+        ("2026-01-15", Duration(13, "months"), "2024-12-15"),
+        ("2026-03-01", Duration(30, "days"), "2026-01-30"),
+    ],
+)
+def test_days_and_months_back(day: str, window: Duration, first: str) -> None:
+    noon = calendar.at_local(date.fromisoformat(day), time(12), "Europe/Moscow")
+
+    assert calendar.local_day(calendar.ago(noon, window, "Europe/Moscow"), "Europe/Moscow") == date.fromisoformat(first)
+
+
+def test_minutes_and_hours_back_are_real_time() -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    assert calendar.ago(noon, Duration(90, "minutes"), "Europe/Moscow") == noon - timedelta(minutes=90)
+    assert calendar.ago(noon, Duration(2, "hours"), "Europe/Moscow") == noon - timedelta(hours=2)
+
+
+def test_a_local_time_is_that_of_the_zone() -> None:
+    assert calendar.at_local(date(2026, 3, 1), time(12), "Europe/Moscow") == datetime(2026, 3, 1, 9, tzinfo=UTC)

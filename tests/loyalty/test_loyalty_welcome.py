@@ -28,19 +28,22 @@ def test_an_order_too_small_to_earn_still_brings_the_welcome(book: Book) -> None
     assert (book.points_of(1, "accrual"), book.points_of(1, "welcome")) == (0, 300)
 
 
-def test_the_welcome_stays_while_another_order_is_kept(book: Book) -> None:
+def test_the_welcome_goes_with_the_order_that_brought_it(book: Book) -> None:
     for order_id in (1, 2):
         book.pay(order_id, 100_000)
         book.converge(order_id)
 
+    book.pay(2, 100_000, 100_000)
+    book.converge(2)
+    assert book.net == 300 + 100
+
     book.pay(1, 100_000, 100_000)
     book.converge(1)
-
-    assert book.net == 300 + 100
+    assert book.net == 0
 
 
 @pytest.mark.parametrize("last", [1, 2])
-def test_the_welcome_goes_with_the_last_kept_order_whichever_brought_it(book: Book, last: int) -> None:
+def test_everything_returned_in_any_order_leaves_no_welcome(book: Book, last: int) -> None:
     for order_id in (1, 2):
         book.pay(order_id, 100_000)
         book.converge(order_id)
@@ -51,6 +54,14 @@ def test_the_welcome_goes_with_the_last_kept_order_whichever_brought_it(book: Bo
 
     assert book.net == 0
     assert book.balance("reversed") == 500
+
+
+def test_while_another_order_is_kept_the_next_one_is_not_welcomed(book: Book) -> None:
+    for order_id, refunded in ((1, 0), (2, 0), (1, 100_000), (3, 0)):
+        book.pay(order_id, 100_000, refunded)
+        book.converge(order_id)
+
+    assert [book.points_of(order_id, "welcome") for order_id in (1, 2, 3)] == [0, 0, 0]
 
 
 def test_a_partial_refund_leaves_the_welcome(book: Book) -> None:
@@ -90,7 +101,7 @@ def test_an_order_paid_again_after_its_refund_is_welcomed_again(book: Book) -> N
 def test_the_welcome_is_taken_back_from_available_points_after_its_activation(book: Book) -> None:
     book.pay(1, 100_000)
     book.converge(1)
-    book.activate(PAID_AT)
+    book.bring_up_to_date(PAID_AT)
     assert book.balance("available") == 300
 
     book.pay(1, 100_000, is_total=True)
@@ -167,11 +178,22 @@ def test_a_welcome_with_a_delay_waits_for_its_own_day() -> None:
     book.pay(1, 100_000)
     book.converge(1, PAID_AT)
 
-    book.activate(PAID_AT + days(299 / 1_440))
+    book.bring_up_to_date(PAID_AT + days(299 / 1_440))
     assert book.balance("available") == 0
 
-    book.activate(PAID_AT + days(300 / 1_440))
+    book.bring_up_to_date(PAID_AT + days(300 / 1_440))
     assert book.balance("available") == 300
+
+
+def test_an_order_paid_again_finds_its_welcome_gone_to_the_next_one(book: Book) -> None:
+    for order_id, captured, refunded in ((1, 100_000, 0), (1, 100_000, 100_000), (2, 100_000, 0)):
+        book.pay(order_id, captured, refunded)
+        book.converge(order_id)
+
+    book.pay(1, 50_000, payment="again")
+    book.converge(1)
+
+    assert [book.points_of(order_id, "welcome") for order_id in (1, 2)] == [0, 300]
 
 
 @pytest.mark.parametrize("welcome", [None, WelcomeRules(points=0)])

@@ -15,7 +15,7 @@ PACKAGES = ("cli", "config", "connector", "console", "flows", "loyalty", "simula
 VIOLATIONS = {
     "Arrows point down": ("storage/violation.py", "import flows.points\n"),
     "The rules know nothing of the world": ("loyalty/violation.py", "import os\n"),
-    "The simulator imports nothing of ours": ("simulator/violation.py", "import loyalty.money\n"),
+    "The simulator imports nothing of ours": ("simulator/violation.py", "import loyalty.ledger\n"),
     "Nobody imports the simulator": ("flows/violation.py", "import simulator.world\n"),
     "Web handlers hold no SQL, no HTTP client, no queue": ("webhooks/violation.py", "import sqlalchemy\n"),
     "Only flows reach the database": ("cli/violation.py", "import storage.ledger\n"),

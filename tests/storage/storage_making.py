@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,15 +13,34 @@ import sqlalchemy as sa
 
 from loyalty.ledger import Account, Decision, LotOpening, Move, Transfer
 from loyalty.programme import AccrualRules, Programme
-from storage import boxes, inbox, ledger, members, orders, outbox, rules
+from storage import boxes, holds, inbox, ledger, members, orders, outbox, rules
 from storage.boxes import Box, Claim
 from storage.db import Database
+from storage.holds import Hold, NewHold
 from storage.members import Member, NewCard
+from storage.orders import Counted
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 RULES = Programme(name="Клуб", timezone="Europe/Moscow", accrual=AccrualRules(rate_bps=1_000))
 VERSION = "v1"
+COUNTED = Counted(
+    kept_kopecks=100,
+    paid_at=NOW,
+    revision=1,
+    rules_version=VERSION,
+    segment_code=None,
+    is_greeted=False,
+    earn_cap=None,
+    limit_reason=None,
+    counted_at=NOW,
+    accrued=0,
+    welcomed=0,
+    reversed=0,
+    redeemed=0,
+    restored=0,
+    hold_id=None,
+)
 
 Result = TypeVar("Result")
 _numbers = itertools.count(1)
@@ -52,6 +71,7 @@ def transfer(
     credit: Account = "pending",
     move: Move = "accrue",
     order_id: int | None = None,
+    hold_id: int | None = None,
 ) -> Transfer:
     return Transfer(
         key=key,
@@ -62,6 +82,7 @@ def transfer(
         lot_key=lot_key,
         order_id=order_id,
         rules_version=VERSION,
+        hold_id=hold_id,
     )
 
 
@@ -80,7 +101,58 @@ def make_account(db: Database, *, points: int = 100) -> Account4:
         key = f"lot-{member.id}"
         decision = Decision((transfer(key, key, points, order_id=order.id),), (opening(key, order.id),))
         ledger.post(tx, member.id, decision, occurred_at=NOW, now=NOW)
+        orders.save_result(tx, order.id, counted(accrued=points))
     return Account4(member, order.id, key)
+
+
+def counted(**changes: Any) -> Counted:
+    """What a decision leaves on an order it counted for the first time."""
+    return replace(COUNTED, **changes)
+
+
+def make_hold(db: Database, account: Account4, points: int, *, code_digest: bytes | None = None) -> Hold:
+    """An open hold on the account's order; as many of its points are available as it takes."""
+    key = account.lot_key
+    with db.begin() as tx:
+        members.lock(tx, account.member.id)
+        new = NewHold(
+            public_id=f"hold-{next(_numbers)}",
+            member_id=account.member.id,
+            order_id=account.order_id,
+            points=points,
+            total_kopecks=100_000,
+            spread=(points,),
+            channel="site",
+            rules_version=VERSION,
+            expires_at=NOW + timedelta(minutes=30),
+            code_digest=code_digest,
+        )
+        made = holds.add(tx, new, now=NOW)
+        taken = (
+            transfer(f"a{made.id}", key, points, debit="pending", credit="available", move="activate"),
+            transfer(f"h{made.id}", key, points, debit="available", credit="reserved", move="hold", hold_id=made.id),
+        )
+        ledger.post(tx, account.member.id, Decision(taken), occurred_at=NOW, now=NOW)
+    return made
+
+
+def capture(db: Database, account: Account4, hold: Hold) -> None:
+    """The hold's order is paid."""
+    spent = transfer(
+        f"c{hold.id}",
+        account.lot_key,
+        hold.points,
+        debit="reserved",
+        credit="redeemed",
+        move="capture",
+        order_id=account.order_id,
+        hold_id=hold.id,
+    )
+    post(db, account, spent)
+    with db.begin() as tx:
+        holds.close(tx, hold.id, state="captured", now=NOW)
+        order = orders.lock(tx, account.order_id)
+        orders.save_result(tx, order.id, counted(accrued=order.accrued, redeemed=hold.points, hold_id=hold.id))
 
 
 def post(db: Database, account: Account4, *transfers: Transfer) -> None:
@@ -91,7 +163,7 @@ def post(db: Database, account: Account4, *transfers: Transfer) -> None:
 
 def everything(db: Database) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the book, to compare before and after."""
-    tables = ("member", "orders", "payment", "lot", "transfer", "inbox", "outbox", "rule_version")
+    tables = ("member", "orders", "payment", "hold", "lot", "transfer", "inbox", "outbox", "rule_version")
     with db.begin() as tx:
         return {
             table: [tuple(row) for row in tx.execute(sa.text(f"SELECT t::text FROM {table} AS t ORDER BY 1"))]

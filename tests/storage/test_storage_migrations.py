@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from storage_making import at_once, everything, make_account
 
 from cli.services.postgres import RunningPostgres, create_database, drop_database
 from storage import db as database_module
-from storage import schema, verify
+from storage import rules, schema, verify
 from storage.db import Database, DatabaseAway, sqlstate
+
+BOOK_0001 = (Path(__file__).parent / "golden" / "book_0001.sql").read_text(encoding="utf-8")
 
 _numbers = itertools.count(1)
 
@@ -86,6 +89,105 @@ def test_a_database_with_a_book_goes_down_and_up_and_works(db: Database) -> None
     make_account(db)
     with db.begin() as tx:
         assert verify.verify(tx).is_whole
+
+
+@pytest.fixture
+def old_db(empty_db: Database) -> Database:
+    """A book that the first schema's programme has kept."""
+    schema.migrate(empty_db, to="0001")
+    with empty_db.begin() as tx:
+        tx.connection.driver_connection.execute(BOOK_0001)  # type: ignore[union-attr]
+    return empty_db
+
+
+def rows(db: Database, statement: str) -> list[tuple[Any, ...]]:
+    with db.begin() as tx:
+        return [tuple(row) for row in tx.execute(sa.text(statement))]
+
+
+def test_a_book_of_the_first_schema_is_whole_after_the_second(old_db: Database) -> None:
+    schema.migrate(old_db)
+
+    with old_db.begin() as tx:
+        assert verify.verify(tx).faults == ()
+    told = "SELECT deal_ref, accrued, welcomed, reversed, redeemed, restored, is_greeted FROM orders ORDER BY id"
+    assert rows(old_db, told) == [
+        (101, 400, 300, 99, 0, 0, True),
+        (102, 0, 0, 400, 0, 0, True),
+        (103, 0, 300, 499, 0, 0, True),
+        (104, 499, 0, 0, 0, 0, False),
+        (105, 100, 300, 0, 0, 0, True),
+        (106, 0, 0, 0, 0, 0, False),
+    ]
+    assert rows(old_db, "SELECT deal_ref FROM orders WHERE counted_at IS DISTINCT FROM paid_at") == []
+    assert rows(old_db, "SELECT DISTINCT channel, shop_ref, returned::text FROM orders") == [("crm", None, "{}")]
+    assert rows(old_db, "SELECT count(*) FROM lot WHERE settled + redeemed + expired + withdrawn > 0") == [(0,)]
+
+
+def test_transfers_balances_and_dates_are_the_same_before_and_after(old_db: Database) -> None:
+    known = (
+        "SELECT key, member_id, lot_id, order_id, move, debit, credit, points, rules_version, occurred_at, recorded_at"
+        " FROM transfer ORDER BY id",
+        "SELECT id, contact_ref, name, card_token, segment_code, pending, available, reserved, debt FROM member"
+        " ORDER BY id",
+        "SELECT key, member_id, order_id, earned, reversed, pending, available, activates_at, expires_at FROM lot"
+        " ORDER BY id",
+        "SELECT * FROM payment ORDER BY id",
+        "SELECT * FROM rule_version",
+        "SELECT deal_ref, member_id, price_kopecks, kept_kopecks, paid_at, revision, rules_version, noted_points"
+        " FROM orders ORDER BY id",
+    )
+    before = [rows(old_db, statement) for statement in known]
+
+    schema.migrate(old_db)
+
+    assert [rows(old_db, statement) for statement in known] == before
+
+
+def test_the_rules_of_the_first_schema_are_read_with_what_did_not_exist_then(old_db: Database) -> None:
+    schema.migrate(old_db)
+
+    with old_db.begin() as tx:
+        programme = rules.load(tx, "749f7d945eba")
+
+    assert (programme.accrual.rate_bps, programme.redeem) == (1_000, None)
+    assert [segment.min_spent_kopecks for segment in programme.segments] == [None, None]
+
+
+def test_a_book_nobody_used_the_new_programme_on_goes_back_and_forth(old_db: Database) -> None:
+    first_shape, first = shape(old_db), everything_of_0001(old_db)
+    schema.migrate(old_db)
+
+    schema.downgrade(old_db, to="0001")
+
+    assert (shape(old_db), everything_of_0001(old_db)) == (first_shape, first)
+    schema.migrate(old_db)
+    with old_db.begin() as tx:
+        assert verify.verify(tx).faults == ()
+
+
+def test_a_book_the_new_programme_was_used_on_does_not_go_back(old_db: Database) -> None:
+    schema.migrate(old_db)
+    with old_db.begin() as tx:
+        tx.execute(sa.text("UPDATE lot SET available = 200, withdrawn = 100 WHERE key = 'member:1:welcome:1'"))
+        tx.execute(
+            sa.text(
+                "INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,"
+                " recorded_at) VALUES ('adjust', 1, 2, 'adjust', 'available', 'adjusted', 100, '749f7d945eba', now(),"
+                " now())"
+            )
+        )
+    before, before_shape = everything(old_db), shape(old_db)
+
+    with pytest.raises(IntegrityError):
+        schema.downgrade(old_db, to="0001")
+
+    assert (everything(old_db), shape(old_db)) == (before, before_shape)
+
+
+def everything_of_0001(db: Database) -> list[list[tuple[Any, ...]]]:
+    tables = ("member", "orders", "payment", "lot", "transfer", "rule_version")
+    return [rows(db, f"SELECT t::text FROM {table} AS t ORDER BY 1") for table in tables]
 
 
 def test_processes_that_start_together_migrate_once(empty_url: str, empty_db: Database) -> None:

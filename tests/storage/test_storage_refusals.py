@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -10,6 +12,7 @@ from storage_making import (
     NOW,
     RULES,
     VERSION,
+    counted,
     everything,
     make_account,
     make_member,
@@ -19,7 +22,7 @@ from storage_making import (
 )
 
 from loyalty.ledger import Decision
-from storage import inbox, ledger, outbox, rules, verify
+from storage import inbox, ledger, merging, orders, outbox, rules, verify
 from storage.db import Database, sqlstate
 
 APPEND_ONLY = "0A000"
@@ -40,6 +43,8 @@ def db(shared_db: Database) -> Database:
         "TRUNCATE lot CASCADE",
         "TRUNCATE rule_version CASCADE",
         "TRUNCATE member CASCADE",
+        "UPDATE rules_applied SET applied_by = 'nobody'",
+        "DELETE FROM rules_applied",
         "UPDATE rule_version SET rules = '{}'",
         "DELETE FROM rule_version",
         "TRUNCATE rule_version",
@@ -47,6 +52,8 @@ def db(shared_db: Database) -> Database:
 )
 def test_what_was_written_into_the_book_cannot_be_changed(db: Database, statement: str) -> None:
     make_account(db)
+    with db.begin() as tx:
+        rules.apply(tx, VERSION, source="version: 1", lines={"accrual.rate": 3}, by="Ольга", now=NOW)
     before = everything(db)
 
     with pytest.raises(DBAPIError) as refusal, db.begin() as tx:
@@ -113,46 +120,115 @@ def test_a_members_balance_is_refused_below_zero_even_if_the_lots_would_allow_it
     assert "member_pending_check" in str(refusal.value)
 
 
-def test_a_lot_cannot_hold_more_than_it_earned(db: Database) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "available = available + 1",
+        "pending = pending - 1",
+        "earned = earned + 1",
+        "redeemed = 1",
+        "expired = 1",
+        "reversed = 1",
+        "settled = 1",
+        "withdrawn = 1",
+        "reserved = 1, redeemed = -1",
+    ],
+)
+def test_a_lot_accounts_for_every_point(db: Database, change: str) -> None:
     account = make_account(db, points=100)
     before = everything(db)
 
-    with pytest.raises(IntegrityError) as refusal:
-        post(db, account, transfer("gift", account.lot_key, 1, debit="adjusted", credit="available"))
-
-    assert "lot_holds_no_more_than_earned" in str(refusal.value)
-    assert everything(db) == before
-
-
-@pytest.mark.parametrize("side", ["debit", "credit"])
-def test_an_unknown_account_is_refused(db: Database, side: str) -> None:
-    account = make_account(db)
-    before = everything(db)
-
-    with pytest.raises(IntegrityError) as refusal:
-        post(db, account, transfer("odd", account.lot_key, 1, **{side: "pocket"}))  # type: ignore[arg-type]
+    with pytest.raises(IntegrityError) as refusal, db.begin() as tx:
+        tx.execute(sa.text(f"UPDATE lot SET {change} WHERE key = :key"), {"key": account.lot_key})
 
     assert sqlstate(refusal.value) == "23514"
     assert everything(db) == before
 
 
-def test_an_unknown_move_is_refused(db: Database) -> None:
+@pytest.mark.parametrize(
+    ("shape", "constraint"),
+    [
+        ({"debit": "pocket", "credit": "pending"}, "known_accounts"),
+        ({"debit": "issued", "credit": "pocket"}, "known_accounts"),
+        ({"move": "steal"}, "known_moves"),
+        ({"debit": "pending", "credit": "pending"}, "two_accounts"),
+        ({"points": 0}, "transfer_points_check"),
+        ({"points": -5}, "transfer_points_check"),
+        ({"debit": "debt", "credit": "reversed"}, "points_lie_in_a_lot"),
+        ({"lot_id": None}, "points_lie_in_a_lot"),
+    ],
+)
+def test_a_transfer_that_makes_no_sense_is_refused(db: Database, shape: dict[str, Any], constraint: str) -> None:
     account = make_account(db)
+    row = {"move": "accrue", "debit": "issued", "credit": "pending", "points": 1} | shape
+    with db.begin() as tx:
+        statement = sa.text("SELECT id FROM lot WHERE key = :key")
+        row = {"lot_id": tx.execute(statement, {"key": account.lot_key}).scalar_one(), **row}
 
-    with pytest.raises(IntegrityError) as refusal:
-        post(db, account, transfer("odd", account.lot_key, 1, move="steal"))  # type: ignore[arg-type]
+    with pytest.raises(IntegrityError) as refusal, db.begin() as tx:
+        tx.execute(
+            sa.text(
+                "INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,"
+                " recorded_at)"
+                " VALUES ('odd', :member, :lot_id, :move, :debit, :credit, :points, :version, now(), now())"
+            ),
+            {**row, "member": account.member.id, "version": VERSION},
+        )
 
-    assert "transfer_move_check" in str(refusal.value)
+    assert constraint in str(refusal.value)
 
 
 def test_a_transfer_needs_a_lot_of_the_same_member(db: Database) -> None:
     mine, his = make_account(db), make_account(db)
     before = everything(db)
 
-    with pytest.raises(IntegrityError) as refusal:
-        post(db, mine, transfer("theft", his.lot_key, 1, debit="pending", credit="available", move="activate"))
+    for lot_key in (his.lot_key, "nobody's"):
+        with pytest.raises(IntegrityError, match="points_lie_in_a_lot"):
+            post(db, mine, transfer("theft", lot_key, 1, debit="pending", credit="available", move="activate"))
 
-    assert sqlstate(refusal.value) == "23502"
+    assert everything(db) == before
+
+
+def test_no_more_comes_back_than_was_spent(db: Database) -> None:
+    account = make_account(db)
+
+    for redeemed, restored in ((5, 6), (5, -1), (-1, -1)):
+        with pytest.raises(IntegrityError, match="restored_no_more_than_redeemed"), db.begin() as tx:
+            orders.save_result(tx, account.order_id, counted(redeemed=redeemed, restored=restored))
+
+
+def test_an_order_has_a_name_and_no_two_have_the_same(db: Database) -> None:
+    account, other = make_account(db), make_account(db)
+
+    with pytest.raises(IntegrityError, match="order_has_a_name"), db.begin() as tx:
+        tx.execute(sa.text("UPDATE orders SET deal_ref = NULL WHERE id = :id"), {"id": account.order_id})
+    with pytest.raises(IntegrityError, match="one_order_per_shop_ref"), db.begin() as tx:
+        tx.execute(
+            sa.text("UPDATE orders SET shop_ref = 'same' WHERE id IN (:a, :b)"),
+            {"a": account.order_id, "b": other.order_id},
+        )
+
+
+@pytest.mark.parametrize("balance", ["pending", "available", "reserved", "debt"])
+def test_who_was_merged_holds_nothing(db: Database, balance: str) -> None:
+    with db.begin() as tx:
+        gone, kept = make_member(tx), make_member(tx)
+        merging.move(tx, from_id=gone.id, into_id=kept.id)
+
+    with pytest.raises(IntegrityError, match="merged_member_holds_nothing"), db.begin() as tx:
+        tx.execute(sa.text(f"UPDATE member SET {balance} = 1 WHERE id = :id"), {"id": gone.id})
+
+
+def test_points_cannot_be_posted_to_who_was_merged(db: Database) -> None:
+    account = make_account(db)
+    with db.begin() as tx:
+        merging.move(tx, from_id=account.member.id, into_id=make_member(tx).id)
+    before = everything(db)
+    decision = Decision((transfer("late", "late", 1),), (opening("late", account.order_id),))
+
+    with pytest.raises(IntegrityError, match="merged_member_holds_nothing"), db.begin() as tx:
+        ledger.post(tx, account.member.id, decision, occurred_at=NOW, now=NOW)
+
     assert everything(db) == before
 
 

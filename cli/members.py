@@ -1,0 +1,109 @@
+"""`kopilka member`: what a person in charge does to one account: correct it, reward it, join it with another."""
+
+from __future__ import annotations
+
+import getpass
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.common import fail, print_json, runtime
+from flows.refusals import Denied
+from loyalty.wording import count_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flows.runtime import Runtime
+    from loyalty.ledger import Balance
+
+REASONS = ("mistake", "complaint", "gift", "other")
+COMMENT_CHARS_MAX = 500
+POINTS_MAX = 1_000_000_000
+
+
+@click.group()
+def member() -> None:
+    """Один участник: поправить баллы, поощрить, объединить. MEMBER: номер, карта, телефон или почта."""
+
+
+@member.command()
+@click.argument("who", metavar="MEMBER")
+@click.argument("points", type=click.IntRange(-POINTS_MAX, POINTS_MAX))
+@click.option("--reason", type=click.Choice(REASONS), required=True, help="Почему: ошибка, жалоба, подарок, другое.")
+@click.option("--comment", required=True, help="Словами: увидят владелец и проверяющий.")
+@click.option("--by", "actor", default=None, help="Кто поправил; по умолчанию пользователь этой машины.")
+@click.option("--key", default=None, help="Имя запроса: повтор с тем же именем ничего не изменит.")
+@click.option("--json", "as_json", is_flag=True, help="Ответ для программы.")
+def adjust(
+    who: str, points: int, *, reason: str, comment: str, actor: str | None, key: str | None, as_json: bool
+) -> None:
+    """Дать или снять баллы вручную: kopilka member adjust 7700012345 300 --reason complaint --comment "…"
+
+    Чтобы снять, поставьте перед числом два дефиса: kopilka member adjust --reason … --comment … MEMBER -- -300
+    """
+    if points == 0 or not comment.strip() or len(comment) > COMMENT_CHARS_MAX:
+        fail("Нужны баллы, не ноль, и объяснение", f"--comment: от 1 до {COMMENT_CHARS_MAX} знаков")
+    with runtime() as rt, _denied_is_told():
+        from flows import adjusting  # noqa: PLC0415
+
+        asked = adjusting.Adjustment(
+            points=points,
+            reason=reason,  # type: ignore[arg-type]
+            comment=comment.strip(),
+            actor=f"kopilka: {actor or getpass.getuser()}",
+            key=key or rt.new_id("cli"),
+        )
+        done = adjusting.adjust(rt, _named(rt, who), asked)
+        _show(rt, done.id, done.balance, as_json=as_json)
+
+
+@member.command()
+@click.argument("who", metavar="MEMBER")
+@click.argument("code")
+@click.option("--key", default=None, help="Имя запроса: повтор с тем же именем ничего не изменит.")
+@click.option("--json", "as_json", is_flag=True, help="Ответ для программы.")
+def reward(who: str, code: str, *, key: str | None, as_json: bool) -> None:
+    """Баллы за действие из gifts.actions файла правил: kopilka member reward +79161234567 review"""
+    with runtime() as rt, _denied_is_told():
+        from flows import adjusting  # noqa: PLC0415
+
+        actor = f"kopilka: {getpass.getuser()}"
+        done = adjusting.reward(rt, _named(rt, who), code, key=key or rt.new_id("cli"), actor=actor)
+        _show(rt, done.id, done.balance, as_json=as_json)
+
+
+@member.command()
+@click.argument("gone", metavar="ЛИШНИЙ")
+@click.argument("kept", metavar="ОСТАЁТСЯ")
+@click.option("--json", "as_json", is_flag=True, help="Ответ для программы.")
+def merge(gone: str, kept: str, *, as_json: bool) -> None:
+    """Двое участников оказались одним человеком: баллы, сроки и заказы первого переходят второму. Назад не вернуть."""
+    with runtime() as rt, _denied_is_told():
+        from flows import people  # noqa: PLC0415
+
+        done = people.merge(rt, from_id=_named(rt, gone), into_id=_named(rt, kept))
+        _show(rt, done.id, done.balance, as_json=as_json)
+
+
+def _named(rt: Runtime, who: str) -> int:
+    from flows import explaining  # noqa: PLC0415
+
+    return explaining.member_named(rt, who)
+
+
+def _show(rt: Runtime, member_id: int, found: Balance, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"member": member_id, "balance": {**vars(found), "net": found.net}})
+        return
+    click.echo(f"Участник {member_id}: доступно {count_text(found.available, rt.point_forms)}")
+
+
+@contextmanager
+def _denied_is_told() -> Iterator[None]:
+    try:
+        yield
+    except Denied as denied:
+        detail = f": {denied.detail}" if denied.detail else ""
+        fail(f"{denied.title}{detail}", denied.hint)

@@ -1,0 +1,37 @@
+"""Which version of the rules decides now: another process may apply a new one at any time.
+
+Looked up at most every few seconds, at the start of a piece of work, never in the middle of one.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from flows.runtime import ActiveRules
+from storage import rules
+
+if TYPE_CHECKING:
+    from flows.runtime import Runtime
+
+LOOK_EVERY_S = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+def look(rt: Runtime, *, at_once: bool = False) -> None:
+    """Takes over the rules in force if they changed. Raises DatabaseAway."""
+    now = time.monotonic()
+    if not at_once and now - rt.rules_looked_at < LOOK_EVERY_S:
+        return
+    rt.rules_looked_at = now
+    with rt.db.begin() as tx:
+        if rules.applied_version(tx) in (None, rt.rules_version):
+            return
+        applied = rules.applied(tx)
+    if applied is not None:
+        rt.active = ActiveRules(applied.version, applied.programme, applied.lines)
+        rt._programmes[applied.version] = applied.programme  # it is stored, or it could not have been applied
+        _log.info("rules_changed", version=applied.version)

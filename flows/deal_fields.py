@@ -1,0 +1,147 @@
+"""The deal's own fields in the CRM: how much may be spent, what is left to pay, what was earned; and the answer to
+«Списать бонусов» in the feed.
+
+A level: the present state is pushed, only differences, and what was pushed is remembered on the order. The remembered
+state is forgotten before a write, so that whoever comes after our death writes everything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connector.amocrm.fields import LEAD_DIRECTORY_NAME, FieldSpec
+from connector.amocrm.leads import DealChange
+from connector.amocrm.notes import NoteDraft
+from connector.errors import Refused
+from flows import book, holds
+from flows.settle import NotYet, SetupIncomplete, written_once
+from loyalty.basket import KOPECKS_MAX, whole_sum
+from storage import deal_marks, members, orders
+from storage import holds as holds_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import sqlalchemy as sa
+
+    from connector.amocrm.client import AmoCrm
+    from connector.amocrm.values import FieldValue
+    from flows.runtime import Runtime
+    from storage.orders import Order
+
+FIELD_TYPES = {
+    "redeem": ("numeric", "KOPILKA_REDEEM", False),
+    "redeem_code": ("text", "KOPILKA_REDEEM_CODE", False),
+    "allowed": ("numeric", "KOPILKA_ALLOWED", True),
+    "total": ("numeric", "KOPILKA_TOTAL", True),
+    "accrued": ("numeric", "KOPILKA_ACCRUED", True),
+}
+"""Type, our code, and whether nobody may type into it."""
+
+OURS = ("allowed", "total", "accrued")
+
+
+def field_ids(rt: Runtime, crm: AmoCrm) -> dict[str, int]:
+    """Ids of the configured fields of deals, by our keys; missing ones are created if the owner allows it."""
+    names = rt.crm_names
+    wanted: dict[str, FieldSpec] = {
+        key: FieldSpec(name, *FIELD_TYPES[key][:2], is_api_only=FIELD_TYPES[key][2])
+        for key, name in names.lead_fields.items()
+    }
+    if not wanted:
+        return {}
+    found = crm.ensure_lead_fields(rt.directory, wanted, create=names.create_missing_fields)
+    missing = [spec.name for key, spec in wanted.items() if key not in found]
+    if missing:
+        raise SetupIncomplete(
+            f"В amoCRM нет полей сделки: {', '.join(missing)}. Создайте их или разрешите amocrm.create_missing_fields"
+        )
+    return found
+
+
+def refresh(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> dict[int, str]:
+    """Brings the deals' fields up to date and tells the answer. Raises ConnectorError, SetupIncomplete, ClaimLost."""
+    if rt.crm is None:
+        raise SetupIncomplete("amoCRM не подключена")
+    ids = field_ids(rt, rt.crm)
+    with rt.db.begin() as tx:
+        found = [one for one in orders.by_ids(tx, order_ids).values() if one.deal_ref is not None and one.member_id]
+        wanted = {order.id: wanted_fields(tx, rt, order) for order in found}
+    _push(rt, rt.crm, found, {one: _by_id(ids, values) for one, values in wanted.items()}, hold)
+    _tell(rt, rt.crm, found, hold)
+    known = {order.id for order in found}
+    return {one: "поля сделки обновлены" if one in known else "сделки в CRM нет" for one in order_ids}
+
+
+def wanted_fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, FieldValue]:
+    """What the deal's fields should say. While it is unpaid: what may be spent and what is left to pay with it."""
+    earned = order.accrued + order.welcomed
+    if order.counted_at is not None or order.kept_kopecks or order.is_stage_paid:
+        return {"allowed": None, "total": None, "accrued": earned}
+    member = members.by_ids(tx, [order.member_id or 0])[order.member_id or 0]
+    account = book.open_account(tx, rt, member, now=rt.now())
+    held = None if order.hold_id is None else holds_storage.by_id(tx, order.hold_id)
+    reserved = held.points if held is not None and held.is_open else 0
+    basket = whole_sum(min(order.price_kopecks, KOPECKS_MAX))
+    free = account.balances["available"] + reserved
+    found = holds.quoted(rt, member, basket, balance=free, redeem=0, at=rt.now())
+    due = order.price_kopecks - reserved * rt.programme.point_value_kopecks
+    return {"allowed": found.checkout.spending.max_points, "total": _roubles(max(0, due)), "accrued": earned}
+
+
+def _push(
+    rt: Runtime, crm: AmoCrm, found: Sequence[Order], wanted: dict[int, dict[str, FieldValue]], hold: Callable[[], None]
+) -> None:
+    changes = {}
+    for order in found:
+        pushed = order.pushed_fields
+        values = {
+            int(field_id): value
+            for field_id, value in wanted[order.id].items()
+            if pushed is None or field_id not in pushed or pushed[field_id] != value
+        }
+        if values:
+            changes[order.id] = DealChange(order.deal, values)
+    changed = [order for order in found if order.id in changes]
+    if changed:
+        with rt.db.begin() as tx:
+            for order in changed:
+                deal_marks.save_pushed(tx, order.id, None)
+        hold()
+        try:
+            with written_once():
+                crm.update_deals(list(changes.values()))
+        except Refused as failure:  # a field was deleted in the CRM: the next attempt looks them up
+            rt.directory.put(LEAD_DIRECTORY_NAME, {})
+            if failure.retryable or len(changed) > 1:
+                raise
+            raise NotYet(f"amoCRM не принимает поля сделки: {failure}") from failure
+        rt.failpoints.reach("deal.after_fields")
+    with rt.db.begin() as tx:
+        for order in changed:
+            deal_marks.save_pushed(tx, order.id, dict(wanted[order.id]))
+
+
+def _tell(rt: Runtime, crm: AmoCrm, found: Sequence[Order], hold: Callable[[], None]) -> None:
+    """The answer in the feed, at most once: it is marked as told before it is written, because amoCRM keeps no
+    idempotency keys and the fields say the same."""
+    unsaid = [order for order in found if order.redeem_answer and order.redeem_answer != order.noted_hold]
+    silent = [order for order in found if not order.redeem_answer and order.noted_hold]
+    if not unsaid and not silent:
+        return
+    hold()
+    with rt.db.begin() as tx:
+        for order in (*unsaid, *silent):
+            deal_marks.save_noted_hold(tx, order.id, order.redeem_answer)
+    if unsaid and rt.crm_names.note_to_feed:
+        crm.add_notes([NoteDraft(order.deal, f"{rt.programme.name}. {order.redeem_answer}") for order in unsaid])
+
+
+def _by_id(ids: dict[str, int], values: dict[str, FieldValue]) -> dict[str, FieldValue]:
+    """By the CRM's field: one that is new, or was made anew, has been told nothing."""
+    return {str(ids[key]): value for key, value in values.items() if key in ids}
+
+
+def _roubles(kopecks: int) -> FieldValue:
+    whole, rest = divmod(kopecks, 100)
+    return whole if rest == 0 else f"{whole}.{rest:02}"

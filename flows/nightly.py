@@ -1,0 +1,251 @@
+"""What is done by the clock: which jobs there are, when each is due, and running those that are.
+
+Jobs are rows in the database, so it does not matter which process looks or how often: one run at a time, a killed one
+is taken over, a late one is caught up once. Every job may be run twice without harm.
+"""
+
+from __future__ import annotations
+
+import time as stopwatch
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from flows import active_rules, burning, gifts, holds, notices, points, segment_review
+from flows.jobs import LEASE, JobLost, Run
+from loyalty import calendar
+from loyalty.notices import notify_at
+from storage import jobs
+from storage.db import DatabaseAway, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from flows.jobs import Progress, Work
+    from flows.runtime import Runtime
+    from loyalty.programme import Programme
+
+FAILED_AGAIN = timedelta(minutes=10)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A job. Due either `every` so often, or each day `at` a local time."""
+
+    name: str
+    title: str
+    work: Work
+    summary: Callable[[Mapping[str, int]], str]
+    every: timedelta | None = None
+    at: Callable[[Programme], time] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run went. `text`: for people; `is_over` is False when it was stopped and goes on later."""
+
+    name: str
+    title: str
+    text: str
+    done: int
+    total: int | None
+    is_over: bool = True
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A job as people see it. `is_running`: somebody does it now, or did when he was killed."""
+
+    name: str
+    title: str
+    due_at: datetime
+    is_running: bool
+    started_at: datetime | None
+    done: int
+    total: int | None
+    last_finished_at: datetime | None
+    last_result: str | None
+    last_error: str | None
+
+
+def run_due(
+    rt: Runtime,
+    *,
+    now: datetime,
+    only: str | None = None,
+    at_once: bool = False,
+    work_for: timedelta | None = None,
+    on_progress: Callable[[str, Progress], None] | None = None,
+    schedule: Sequence[Scheduled] | None = None,
+) -> list[Result]:
+    """Runs the jobs that are due (`at_once`: whether they are or not), or the one named. After `work_for` it stops
+    between two pieces, at the earliest after the first, and the next call goes on from there. Raises DatabaseAway."""
+    active_rules.look(rt)
+    schedule = JOBS if schedule is None else schedule
+    with rt.db.begin() as tx:
+        jobs.plan(tx, {job.name: _first_due(job, rt.programme, now) for job in schedule})
+    deadline = None if work_for is None else stopwatch.monotonic() + work_for.total_seconds()
+    results: list[Result] = []
+    for job in schedule:
+        if results and deadline is not None and stopwatch.monotonic() >= deadline:
+            break
+        if only in (None, job.name):
+            result = _run(rt, job, now=now, at_once=at_once, deadline=deadline, on_progress=on_progress)
+            results += [] if result is None else [result]
+    return results
+
+
+def states(rt: Runtime) -> list[JobState]:
+    """Every job, in the order in which they run. Raises DatabaseAway."""
+    now = rt.now()
+    with rt.db.begin() as tx:
+        jobs.plan(tx, {job.name: _first_due(job, rt.programme, now) for job in JOBS})
+        rows = {row.name: row for row in jobs.all_jobs(tx)}
+    return [_state(job, rows[job.name], now) for job in JOBS]
+
+
+def next_due(job: Scheduled, programme: Programme, now: datetime) -> datetime:
+    """The first time after `now`, however many were missed."""
+    if job.every is not None:
+        return _EPOCH + ((now - _EPOCH) // job.every + 1) * job.every
+    clock = time.min if job.at is None else job.at(programme)
+    today = calendar.local_day(now, programme.timezone)
+    due_at = calendar.at_local(today, clock, programme.timezone)
+    return due_at if due_at > now else calendar.at_local(today + timedelta(days=1), clock, programme.timezone)
+
+
+def _first_due(job: Scheduled, programme: Programme, now: datetime) -> datetime:
+    """A new installation does not write to buyers at night."""
+    return now if job.every is not None else next_due(job, programme, now)
+
+
+def _run(
+    rt: Runtime,
+    job: Scheduled,
+    *,
+    now: datetime,
+    at_once: bool,
+    deadline: float | None,
+    on_progress: Callable[[str, Progress], None] | None,
+) -> Result | None:
+    """None: not due, or somebody else does it."""
+    with rt.db.begin() as tx:
+        row = jobs.take(tx, job.name, now=now, until=rt.now() + LEASE, at_once=at_once)
+    if row is None:
+        return None
+    run = Run(rt, row, now=now)
+    try:
+        for _ in job.work(run):
+            if on_progress is not None:
+                on_progress(job.name, run.progress)
+            if deadline is not None and stopwatch.monotonic() >= deadline:
+                return _paused(job, run)
+        return _finished(job, run)
+    except JobLost:
+        _log.warning("job_lost", job=job.name)
+        return None
+    except DatabaseAway:
+        raise
+    except KeyboardInterrupt:  # a person at the terminal: whoever comes next need not wait for the lease
+        _paused(job, run)
+        raise
+    except Exception as failure:  # noqa: BLE001 - the outermost net of a job: the others must run all the same
+        return _failed(job, run, failure)
+
+
+def _finished(job: Scheduled, run: Run) -> Result:
+    rt, text = run.rt, job.summary(run.counts)
+    due_at = next_due(job, rt.programme, run.now)
+    if run.again_in is not None:
+        due_at = min(due_at, run.now + run.again_in)
+    with rt.db.begin() as tx:
+        if not jobs.finish(tx, job.name, held=run.held, due_at=due_at, now=run.now, result=text):
+            raise JobLost(job.name)
+    return Result(job.name, job.title, text, run.progress.done, run.progress.total)
+
+
+def _paused(job: Scheduled, run: Run) -> Result:
+    with run.rt.db.begin() as tx:
+        jobs.pause(tx, job.name, held=run.held)
+    return Result(job.name, job.title, job.summary(run.counts), run.progress.done, run.progress.total, is_over=False)
+
+
+def _failed(job: Scheduled, run: Run, failure: Exception) -> Result:
+    error = refusal(failure) or f"{type(failure).__name__}: {failure}"
+    _log.error("job_failed", job=job.name, error=error, exc_info=failure)
+    with run.rt.db.begin() as tx:
+        jobs.fail(tx, job.name, held=run.held, due_at=run.now + FAILED_AGAIN, error=error)
+    text = job.summary(run.counts)
+    return Result(job.name, job.title, text, run.progress.done, run.progress.total, is_over=False, error=error)
+
+
+def _state(job: Scheduled, row: jobs.Job, now: datetime) -> JobState:
+    return JobState(
+        name=job.name,
+        title=job.title,
+        due_at=row.due_at,
+        is_running=row.leased_until is not None and row.leased_until > now,
+        started_at=row.started_at,
+        done=row.done,
+        total=row.total,
+        last_finished_at=row.last_finished_at,
+        last_result=row.last_result,
+        last_error=row.last_error,
+    )
+
+
+def _release_holds(run: Run) -> Iterator[None]:
+    done = holds.release_expired(run.rt, now=run.now)
+    run.piece(lambda _tx: run.progress.plus(done=done, members=done))
+    yield
+
+
+def _activate(run: Run) -> Iterator[None]:
+    done = points.activate_members(run.rt, now=run.now)
+    run.piece(lambda _tx: run.progress.plus(done=done, members=done))
+    yield
+
+
+def _clock(hour: int, minute: int) -> Callable[[Programme], time]:
+    return lambda _programme: time(hour, minute)
+
+
+JOBS: Sequence[Scheduled] = (
+    Scheduled(
+        name="holds",
+        title="Просроченные резервы",
+        work=_release_holds,
+        summary=lambda counts: f"снято резервов: {counts.get('members', 0)}",
+        every=timedelta(minutes=1),
+    ),
+    Scheduled(
+        name="activate",
+        title="Активация баллов",
+        work=_activate,
+        summary=lambda counts: f"участников: {counts.get('members', 0)}",
+        every=timedelta(hours=1),
+    ),
+    Scheduled(name="burn", title="Сгорание", work=burning.burn, summary=burning.summary, at=_clock(0, 5)),
+    Scheduled(name="gifts", title="Подарки", work=gifts.give, summary=gifts.summary, at=_clock(0, 10)),
+    Scheduled(
+        name="segments",
+        title="Сегменты",
+        work=segment_review.review,
+        summary=segment_review.summary,
+        at=_clock(4, 0),
+    ),
+    Scheduled(
+        name="notices",
+        title="Предупреждения о сгорании",
+        work=notices.plan,
+        summary=notices.summary,
+        at=notify_at,
+    ),
+)
+"""In the order in which they run: what has burnt is not told of, what was given tonight is."""

@@ -1,0 +1,99 @@
+"""The day's notices: who must be told that his points end, planned as messages.
+
+Plans only; `messages.py` delivers, and looks again then whether the notice is still true. A message is planned also for
+a member whom no channel reaches: it is skipped with its reason, and his points are prolonged. Consent, quiet hours and
+caps belong to the gate in front of the channels, which comes with campaigns; until then the owner's hour decides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flows import outgoing
+from loyalty import notices
+from storage import members, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    import sqlalchemy as sa
+
+    from flows.jobs import Progress, Run
+    from flows.runtime import Runtime
+    from loyalty.notices import Notice
+    from storage.members import Member
+
+CHUNK_MEMBERS = 1_000
+
+
+def plan(run: Run) -> Iterator[None]:
+    """The job. Counts the notices planned."""
+    while True:
+        after = int(run.progress.place.get("after", 0))
+        until = notices.horizon(run.rt.programme, now=run.now)
+        with run.rt.db.begin() as tx:
+            chunk = messages.members_ending(tx, after=after, now=run.now, until=until, limit=CHUNK_MEMBERS)
+        if not chunk:
+            return
+        _piece(run, chunk)
+        yield
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    return f"предупреждений: {counts.get('planned', 0)}"
+
+
+def plan_for(tx: sa.Connection, rt: Runtime, member_ids: Sequence[int], *, now: datetime) -> int:
+    """Plans what these members must be told by now and were not yet. Returns how many notices are new."""
+    due = _due(tx, rt, member_ids, now=now)
+    known = messages.known_keys(tx, [notice.key(member_id) for member_id, notice in due])
+    fresh = {notice.key(member_id): (member_id, notice) for member_id, notice in due}
+    for key in known:
+        del fresh[key]
+    people = members.by_ids(tx, {member_id for member_id, _ in fresh.values()})
+    letters = [_planned(rt, people[member_id], notice, now=now) for member_id, notice in fresh.values()]
+    added = messages.add_notices(tx, letters, now=now)
+    events = {f"evt_{key}": _event(*fresh[key]) for key in sorted(added)}
+    outgoing.emit_all(tx, rt, "points.burn_soon", events, now=now)
+    return len(added)
+
+
+def _due(tx: sa.Connection, rt: Runtime, member_ids: Sequence[int], *, now: datetime) -> Sequence[tuple[int, Notice]]:
+    """The notices that these members should have by now, sent or not."""
+    until = notices.horizon(rt.programme, now=now)
+    by_member: dict[int, list[tuple[datetime, int]]] = {}
+    for one in messages.ending(tx, member_ids, now=now, until=until):
+        by_member.setdefault(one.member_id, []).append((one.expires_at, one.points))
+    return [
+        (member_id, notice)
+        for member_id, ending in by_member.items()
+        for notice in notices.due(ending, rt.programme, now=now)
+    ]
+
+
+def _piece(run: Run, chunk: Sequence[int]) -> None:
+    def work(tx: sa.Connection) -> Progress:
+        planned = plan_for(tx, run.rt, chunk, now=run.now)
+        return run.progress.plus(done=len(chunk), place={"after": chunk[-1]}, planned=planned)
+
+    run.piece(work)
+
+
+def _planned(rt: Runtime, member: Member, notice: Notice, *, now: datetime) -> messages.NewNotice:
+    letter = notices.letter(notice, rt.programme, card_url=rt.card_url(member.card_token))
+    return messages.NewNotice(
+        key=notice.key(member.id),
+        member_id=member.id,
+        burn_on=notice.burn_on,
+        burns_at=notice.burns_at,
+        step_days=notice.step_days,
+        points=notice.points,
+        subject=letter.subject,
+        body=letter.body,
+        due_at=notices.send_at(notice, rt.programme, now=now),
+    )
+
+
+def _event(member_id: int, notice: Notice) -> Mapping[str, object]:
+    return {"member_id": member_id, "points": notice.points, "burn_on": notice.burn_on}

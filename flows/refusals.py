@@ -1,0 +1,157 @@
+"""Why a request of a person or a program is not done: a refusal knows its code, its HTTP status, its Russian words.
+
+A refusal changes nothing: the transaction that raised it is rolled back. Retrying is useless unless `retryable`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Denied(Exception):
+    """`code` is stable and English, `title` and `hint` are for people. `details` may be shown to the caller."""
+
+    code = "denied"
+    status = 422
+    retryable = False
+    title = "Запрос отклонён"
+    hint = ""
+
+    def __init__(self, detail: str = "", **details: object) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.details = details
+
+
+class MemberNotFound(Denied):
+    code, status = "member_not_found", 404
+    title, hint = "Участник не найден", "POST /api/v1/members создаст карту"
+
+
+class SeveralMembers(Denied):
+    code, status = "several_members", 409
+    title, hint = "Этому адресу соответствуют несколько участников", "уточните по номеру карты или объедините их"
+
+
+class MemberExists(Denied):
+    code, status = "member_exists", 409
+    title, hint = "Участник с таким телефоном или адресом уже есть", "найдите его: GET /api/v1/members"
+
+
+class BadPhone(Denied):
+    code, status = "bad_phone", 422
+    title, hint = "Номер телефона не подходит", "напишите номер полностью, например +7 916 123-45-67"
+
+
+class BadEmail(Denied):
+    code, status = "bad_email", 422
+    title, hint = "Адрес почты не подходит", "напишите адрес вида name@shop.ru"
+
+
+class OrderNotFound(Denied):
+    code, status = "order_not_found", 404
+    title, hint = "Заказ не найден", "проверьте номер заказа"
+
+
+class OrderOfAnother(Denied):
+    code, status = "order_of_another_member", 409
+    title, hint = "Заказ записан на другого участника", "проверьте, кто покупает"
+
+
+class OrderDiffers(Denied):
+    code, status = "order_differs", 409
+    title, hint = "Заказ уже оплачен с другим составом", "для возврата есть POST /api/v1/orders/{id}/refunds"
+
+
+class OrderNotPaid(Denied):
+    code, status = "order_not_paid", 409
+    title, hint = "Заказ ещё не оплачен", "сначала POST /api/v1/orders/{id}/paid"
+
+
+class BadReturn(Denied):
+    code, status = "bad_return", 422
+    title, hint = "Возврат больше, чем было куплено", "проверьте номера строк, количество и сумму"
+
+
+class BadOrder(Denied):
+    code, status = "bad_order", 422
+    title, hint = "Состав заказа противоречив", "проверьте суммы и количество"
+
+
+class RedeemRefused(Denied):
+    """`code` says why nothing can be spent; `words` are its Russian titles."""
+
+    status = 422
+    title, hint = "Списать баллы нельзя", "POST /api/v1/quotes скажет, сколько можно"
+    words: ClassVar[dict[str, str]] = {
+        "redeem_off": "Оплаты баллами в правилах нет",
+        "nothing_eligible": "В заказе нет товаров, которые оплачивают баллами",
+        "no_points": "У участника нет доступных баллов, или доля заказа меньше балла",
+        "below_minimum": "Списывают не меньше минимума из правил",
+        "over_maximum": "Столько списать нельзя",
+    }
+
+    def __init__(self, code: str, detail: str = "", **details: object) -> None:
+        self.code = code
+        self.title = self.words.get(code, self.title)
+        super().__init__(detail, **details)
+
+
+class RedemptionLimit(Denied):
+    code = "daily_limit"
+    title, hint = "Сегодня баллы уже списывали столько раз, сколько разрешено", "попробуйте завтра"
+
+
+class HoldNotFound(Denied):
+    code, status = "hold_not_found", 404
+    title, hint = "Резерв не найден", "создайте новый: POST /api/v1/holds"
+
+
+class HoldClosed(Denied):
+    code, status = "hold_closed", 409
+    title, hint = "Резерв уже закрыт", "создайте новый: POST /api/v1/holds"
+
+
+class HoldUnconfirmed(Denied):
+    code, status = "hold_unconfirmed", 409
+    title, hint = "Списание не подтверждено", "POST /api/v1/holds/{id}/confirm с кодом покупателя"
+
+
+class WrongCode(Denied):
+    code, status = "wrong_code", 422
+    title, hint = "Код не подошёл", "спросите код у покупателя ещё раз"
+
+
+class CodeNotDeliverable(Denied):
+    code, status = "code_not_deliverable", 422
+    title, hint = "Код некуда отправить", "нужен адрес почты участника и раздел mail файла правил"
+
+
+class AdjustmentLimit(Denied):
+    code, status = "adjustment_limit", 403
+    title, hint = "Больше, чем разрешено исправлять вручную", "попросите владельца: adjustments в файле правил"
+
+
+class AdjustmentTooLarge(Denied):
+    code, status = "not_enough_points", 422
+    title, hint = "У участника нет столько доступных баллов", "спишите не больше доступного"
+
+
+class ActionUnknown(Denied):
+    code, status = "action_unknown", 422
+    title, hint = "Такого поощрения нет в правилах", "допишите его в gifts.actions файла правил"
+
+
+class ActionLimit(Denied):
+    code, status = "action_limit", 409
+    title, hint = "Это поощрение участник уже получил", "предел задан в gifts.actions"
+
+
+class MergeRefused(Denied):
+    code, status = "merge_refused", 409
+    title, hint = "Объединить этих участников нельзя", "проверьте номера участников"
+
+
+class SegmentUnknown(Denied):
+    code, status = "segment_unknown", 422
+    title, hint = "Такого сегмента нет в правилах", "допишите его в segments файла правил"

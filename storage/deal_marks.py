@@ -1,0 +1,40 @@
+"""What the deal in the CRM was last told: its feed and its fields, so that only what is new is said."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from storage.orders import Order
+
+
+def save_noted(tx: sa.Connection, order_id: int, noted_points: int) -> None:
+    """The total the deal's feed was last told."""
+    tx.execute(
+        sa.text("UPDATE orders SET noted_points = :points WHERE id = :id"), {"id": order_id, "points": noted_points}
+    )
+
+
+def save_noting(tx: sa.Connection, orders: Iterable[Order]) -> None:
+    """A note about these revisions is being tried: who finds the mark later must look before writing again."""
+    parameters = [{"id": order.id, "revision": order.revision} for order in orders]
+    if parameters:
+        tx.execute(sa.text("UPDATE orders SET noting_revision = :revision WHERE id = :id"), parameters)
+
+
+def save_pushed(tx: sa.Connection, order_id: int, pushed_fields: dict[str, Any] | None) -> None:
+    """What the deal's fields were last told; None: nothing is known."""
+    tx.execute(
+        sa.text("UPDATE orders SET pushed_fields = CAST(:pushed AS jsonb) WHERE id = :id"),
+        {"id": order_id, "pushed": None if pushed_fields is None else json.dumps(pushed_fields)},
+    )
+
+
+def save_noted_hold(tx: sa.Connection, order_id: int, answer: str | None) -> None:
+    """The answer to «Списать бонусов» that the feed was told."""
+    tx.execute(sa.text("UPDATE orders SET noted_hold = :answer WHERE id = :id"), {"id": order_id, "answer": answer})

@@ -1,0 +1,161 @@
+"""Holds: points reserved for an order until it is paid, given up or too old. At most one is open per order."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from loyalty.redemption import Allocation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+OPEN_STATES = ("unconfirmed", "active")
+
+
+@dataclass(frozen=True)
+class Hold:
+    """`spread` are the points on each line, `total_kopecks` the price it was quoted for; `code_digest` of the code that
+    the buyer must tell, None when none is asked."""
+
+    id: int
+    public_id: str
+    member_id: int
+    order_id: int
+    state: str
+    points: int
+    total_kopecks: int
+    spread: tuple[int, ...]
+    channel: str
+    rules_version: str
+    created_at: datetime
+    expires_at: datetime
+    code_digest: bytes | None
+    code_tries: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+
+@dataclass(frozen=True)
+class NewHold:
+    public_id: str
+    member_id: int
+    order_id: int
+    points: int
+    total_kopecks: int
+    spread: Sequence[int]
+    channel: str
+    rules_version: str
+    expires_at: datetime
+    code_digest: bytes | None
+
+
+def again(old: Hold, *, public_id: str, expires_at: datetime) -> NewHold:
+    """The same points for the same order once more."""
+    return NewHold(
+        public_id=public_id,
+        member_id=old.member_id,
+        order_id=old.order_id,
+        points=old.points,
+        total_kopecks=old.total_kopecks,
+        spread=old.spread,
+        channel=old.channel,
+        rules_version=old.rules_version,
+        expires_at=expires_at,
+        code_digest=None,
+    )
+
+
+_COLUMNS = ", ".join(one.name for one in fields(Hold))
+_ADD = sa.text(
+    f"""
+    INSERT INTO hold (public_id, member_id, order_id, state, points, total_kopecks, spread, channel, rules_version,
+        created_at, expires_at, code_digest)
+    VALUES (:public_id, :member_id, :order_id,
+        CASE WHEN CAST(:code_digest AS bytea) IS NULL THEN 'active' ELSE 'unconfirmed' END,
+        :points, :total_kopecks, CAST(:spread AS jsonb), :channel, :rules_version, :now, :expires_at, :code_digest)
+    RETURNING {_COLUMNS}
+    """  # noqa: S608
+)
+
+
+def add(tx: sa.Connection, new: NewHold, *, now: datetime) -> Hold:
+    """Opens a hold, unconfirmed if a code is asked. Raises IntegrityError if the order has an open one."""
+    return _hold(tx.execute(_ADD, {**vars(new), "spread": json.dumps(list(new.spread)), "now": now}).one())
+
+
+def by_id(tx: sa.Connection, hold_id: int) -> Hold:
+    return _hold(tx.execute(sa.text(f"SELECT {_COLUMNS} FROM hold WHERE id = :id"), {"id": hold_id}).one())  # noqa: S608
+
+
+def by_public_id(tx: sa.Connection, public_id: str) -> Hold | None:
+    """A hold by the name its maker was given. Not locked: lock its order first."""
+    statement = sa.text(f"SELECT {_COLUMNS} FROM hold WHERE public_id = :id")  # noqa: S608
+    row = tx.execute(statement, {"id": public_id}).one_or_none()
+    return None if row is None else _hold(row)
+
+
+def confirm(tx: sa.Connection, hold_id: int) -> None:
+    tx.execute(
+        sa.text("UPDATE hold SET state = 'active', code_digest = NULL WHERE id = :id AND state = 'unconfirmed'"),
+        {"id": hold_id},
+    )
+
+
+def count_try(tx: sa.Connection, hold_id: int) -> int:
+    """One more wrong code. Returns how many there were."""
+    statement = sa.text("UPDATE hold SET code_tries = code_tries + 1 WHERE id = :id RETURNING code_tries")
+    return int(tx.execute(statement, {"id": hold_id}).scalar_one())
+
+
+def close(tx: sa.Connection, hold_id: int, *, state: str, now: datetime) -> None:
+    """Captured, released or expired. A captured hold stays the order's; the others leave it."""
+    tx.execute(
+        sa.text("UPDATE hold SET state = :state, closed_at = :now, code_digest = NULL WHERE id = :id"),
+        {"id": hold_id, "state": state, "now": now},
+    )
+
+
+def allocations(tx: sa.Connection, hold_id: int) -> tuple[Allocation, ...]:
+    """What the hold took from each lot, in the order it took it."""
+    statement = sa.text(
+        """
+        SELECT l.key, t.points FROM transfer t JOIN lot l ON l.id = t.lot_id
+        WHERE t.hold_id = :id AND t.move = 'hold' ORDER BY t.id
+        """
+    )
+    return tuple(Allocation(row.key, row.points) for row in tx.execute(statement, {"id": hold_id}))
+
+
+def made_between(tx: sa.Connection, member_id: int, begin: datetime, end: datetime) -> int:
+    """How many holds of the member made in this time were used or still may be."""
+    statement = sa.text(
+        """
+        SELECT count(*) FROM hold WHERE member_id = :member_id AND created_at >= :begin AND created_at < :end
+            AND state IN ('unconfirmed', 'active', 'captured')
+        """
+    )
+    return int(tx.execute(statement, {"member_id": member_id, "begin": begin, "end": end}).scalar_one())
+
+
+def expired(tx: sa.Connection, *, now: datetime, limit: int) -> Sequence[int]:
+    """Orders whose open hold is too old."""
+    statement = sa.text(
+        """
+        SELECT order_id FROM hold WHERE state IN ('unconfirmed', 'active') AND expires_at <= :now
+        ORDER BY expires_at LIMIT :limit
+        """
+    )
+    return list(tx.execute(statement, {"now": now, "limit": limit}).scalars())
+
+
+def _hold(row: sa.Row[Any]) -> Hold:
+    known = dict(row._mapping)
+    digest = known["code_digest"]
+    return Hold(**{**known, "spread": tuple(known["spread"]), "code_digest": None if digest is None else bytes(digest)})

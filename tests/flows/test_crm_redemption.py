@@ -1,0 +1,611 @@
+"""«Списать бонусов» from the manager's hand to the buyer's points and back, over HTTP: the simulated CRM tells its own
+hooks, the product reads deals and writes fields and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flow_shop_world import ShopWorld
+from kopilka_testing import CRM_TOKEN, Shop, StandingClock, hook_body, settle, tbank_body, yookassa_body
+
+from connector.amocrm.leads import Deal
+from flows import cards, deal_redemption, failpoints, holds, inbox, lookup, outbox, people, sweep
+from flows import settle as settling
+from flows.people import Person
+from flows.runtime import Runtime
+from loyalty.ledger import Balance
+from loyalty.rules import Limits
+from storage import members
+
+REDEEM, ALLOWED, TOTAL, ACCRUED = "Списать бонусов", "Можно списать", "К оплате с бонусами", "Начислено за сделку"
+NOBODY = "http://127.0.0.1:9/hook"
+ROUNDS_MAX = 6
+
+Run = Callable[..., int]
+
+
+@dataclass
+class Desk:
+    """A manager at one deal of a buyer with 2 000 points. Every change is heard by the product before the next."""
+
+    rt: Runtime
+    shop: Shop
+    world: ShopWorld
+    deal_id: int = 0
+    contact_id: int = 0
+    buyer: int = 0
+    heard: set[int] = field(default_factory=set)
+
+    def opens(self, roubles: float = 4_990, *, points: int | None = 2_000) -> None:
+        self.shop.crm("POST", "/sim/hook", {"destination": NOBODY})
+        self.deal_id, self.contact_id = self.shop.deal(roubles)
+        if points is not None:
+            person = Person("Анна Петрова", phone="+79000000001", contact_ref=self.contact_id)
+            self.buyer = people.create(self.rt, person).id
+            if points:
+                self.world.give(self.buyer, points)
+        self.listen()
+
+    def types(self, value: object) -> None:
+        self.shop.crm("POST", f"/sim/deals/{self.deal_id}/fields", {REDEEM: value})
+        self.listen()
+
+    def moves(self, stage: str) -> None:
+        self.shop.move(self.deal_id, stage)
+        self.listen()
+
+    def changes_price(self, roubles: int) -> None:
+        headers = {"Authorization": f"Bearer {CRM_TOKEN}"}
+        url = f"{self.shop.crm_url}/api/v4/leads/{self.deal_id}"
+        assert self.shop.session.patch(url, json={"price": roubles}, headers=headers, timeout=10).status_code == 200
+        self.listen()
+
+    def bank_says(self, status: str = "CONFIRMED", **payment: Any) -> None:
+        inbox.accept_payment(self.rt, "tbank", {}, tbank_body(self.deal_id, status, **payment), None)
+        self.listen()
+
+    def notice(self, payment_id: str, event: str = "payment.succeeded") -> None:
+        """The other bank only hints: what is true is read from it."""
+        inbox.accept_payment(self.rt, "yookassa", {}, yookassa_body(payment_id, event), None)
+        self.listen()
+
+    def listen(self) -> int:
+        """Works every hook that the CRM has told, our own echo too, until it has nothing more to say."""
+        for round_number in range(ROUNDS_MAX):
+            told = self.shop.crm("GET", "/sim/hooks?limit=500")["deliveries"]
+            fresh = [one for one in reversed(told) if one["id"] not in self.heard]
+            for one in fresh:
+                self.heard.add(one["id"])
+                inbox.accept_hook(self.rt, one["body"].encode())
+            settle(self.rt)
+            if not fresh:
+                return round_number
+        raise AssertionError(f"the echo of our own writes has no end: {fresh}")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return dict(self.shop.state(self.deal_id)["deals"][0]["fields"])
+
+    @property
+    def feed(self) -> list[str]:
+        """What the deal's notes say, without the programme's name, the mark and hard spaces."""
+        texts = [note["text"].replace("\xa0", " ") for note in self.shop.state(self.deal_id)["notes"]]
+        return [text.partition(". ")[2].partition(" [")[0] for text in texts]
+
+    @property
+    def balance(self) -> Balance:
+        return self.world.balance(self.buyer)
+
+    @property
+    def holds(self) -> list[tuple[str, int]]:
+        return self.world.holds_of(self.buyer)
+
+    def check(self) -> None:
+        assert self.world.is_whole()
+        assert lookup.events(self.rt, states=["parked", "waiting", "working"], limit=10) == ([], [])
+
+
+@pytest.fixture
+def desk(rt: Runtime, shop: Shop, clock: StandingClock) -> Desk:
+    """Neither wallets nor customers: both follow the member, and other tests look at them."""
+    assert rt.file.amocrm is not None
+    rt.file = replace(rt.file, amocrm=replace(rt.file.amocrm, customers=False))
+    rt.google = None
+    return Desk(rt, shop, ShopWorld(rt, clock))
+
+
+def test_a_new_deal_says_what_may_be_spent_and_what_is_to_pay(desk: Desk) -> None:
+    desk.opens()
+
+    assert desk.fields == {ALLOWED: "1497", TOTAL: "4990", ACCRUED: "0"}
+    assert desk.feed == []
+    assert desk.balance == Balance(available=2_000)
+    desk.check()
+
+
+def test_a_number_is_reserved_and_the_answer_comes_into_fields_and_feed(desk: Desk) -> None:
+    desk.opens()
+
+    desk.types(500)
+
+    assert desk.holds == [("active", 500)]
+    assert desk.balance == Balance(available=1_500, reserved=500)
+    assert desk.fields == {REDEEM: "500", ALLOWED: "1497", TOTAL: "4490", ACCRUED: "0"}
+    assert desk.feed == ["Зарезервировано 500 баллов. К оплате 4 490 ₽."]
+    assert desk.shop.fields(desk.deal_id)["Бонусы: баланс"] == "1500"
+    desk.check()
+
+
+def test_more_than_is_allowed_is_reserved_up_to_the_cap_and_the_answer_says_why(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+
+    desk.types(2_000)
+
+    assert desk.holds == [("released", 500), ("active", 1_497)]
+    assert desk.fields[TOTAL] == "3493"
+    assert desk.feed[-1] == "Зарезервировано 1 497 баллов из 2 000 (больше нельзя: 30 % от 4 990 ₽). К оплате 3 493 ₽."
+    desk.check()
+
+
+def test_more_than_the_buyer_has_is_reserved_up_to_what_is_there(desk: Desk) -> None:
+    desk.opens(points=120)
+
+    desk.types(500)
+
+    assert desk.holds == [("active", 120)]
+    assert desk.feed == ["Зарезервировано 120 баллов из 500 (больше нельзя: столько доступно). К оплате 4 870 ₽."]
+
+
+@pytest.mark.parametrize("nothing", ["", "-5"])
+def test_a_field_that_asks_for_nothing_gives_the_points_back(desk: Desk, nothing: object) -> None:
+    desk.opens()
+    desk.types(500)
+
+    desk.types(nothing)
+
+    assert desk.holds == [("released", 500)]
+    assert desk.balance == Balance(available=2_000)
+    assert desk.fields[TOTAL] == "4990"
+    assert desk.feed[1:] == ["Резерв снят: баллы вернулись покупателю"]
+    desk.check()
+
+
+def test_paid_by_the_bank_the_points_are_spent_and_the_money_earns(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+
+    desk.bank_says(kopecks=449_000)
+
+    assert desk.holds == [("captured", 500)]
+    assert desk.balance == Balance(available=1_500 + 300, pending=449)
+    assert desk.fields == {REDEEM: "500", ACCRUED: "749"}
+    assert desk.feed == [
+        "Зарезервировано 500 баллов. К оплате 4 490 ₽.",
+        "Начислено 749 баллов. Всего за сделку: 749 баллов (300 приветственные + 449 за покупку).",
+    ]
+    desk.moves("Оплачен")
+    desk.moves("Отправлен")
+    assert desk.balance == Balance(available=1_800, pending=449)
+    assert len(desk.feed) == 2
+    desk.check()
+
+
+def test_refunded_by_the_bank_the_points_come_back_and_are_not_reserved_again(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+    desk.bank_says(kopecks=449_000)
+
+    desk.bank_says("REFUNDED", kopecks=449_000)
+    desk.moves("Возврат")
+
+    assert desk.balance == Balance(available=2_000)
+    assert desk.holds == [("captured", 500)]
+    assert desk.fields[ACCRUED] == "0"
+    assert desk.feed[-1] == "Снято 749 баллов. Всего за сделку: 0 баллов."
+    desk.check()
+
+
+def test_refunded_in_part_a_part_of_the_points_comes_back(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+    payment_id = desk.shop.pay(desk.deal_id, 449_000)
+    desk.notice(payment_id)
+
+    desk.shop.refund(payment_id, 224_500)
+    desk.notice(payment_id, "refund.succeeded")
+
+    order = desk.world.order(desk.deal_id)
+    assert (order.redeemed, order.restored, order.accrued) == (500, 250, 224)
+    assert desk.balance == Balance(available=1_800 + 250, pending=224)
+    desk.check()
+
+
+def test_paid_in_cash_the_stage_stands_for_the_lower_price(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+
+    desk.moves("Оплачен")
+
+    assert desk.holds == [("captured", 500)]
+    assert desk.balance == Balance(available=1_800, pending=449)
+    assert desk.fields == {REDEEM: "500", ACCRUED: "749"}
+    desk.check()
+
+
+def test_a_paid_stage_by_mistake_costs_nothing_and_spends_again_when_it_is_meant(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+
+    seen = []
+    for stage in ("Оплачен", "Новый заказ", "Оплачен"):
+        desk.moves(stage)
+        seen.append(desk.balance)
+
+    assert seen == [
+        Balance(available=1_800, pending=449),
+        Balance(available=2_000),
+        Balance(available=1_800, pending=449),
+    ]
+    desk.check()
+
+
+@pytest.mark.parametrize("end", ["lost", "deleted"])
+def test_a_deal_that_comes_to_nothing_gives_the_points_back(desk: Desk, end: str) -> None:
+    desk.opens()
+    desk.types(500)
+
+    if end == "lost":
+        desk.moves("Закрыто и не реализовано")
+        assert desk.feed[-1] == "Резерв снят: баллы вернулись покупателю"
+    else:
+        desk.shop.crm("POST", f"/sim/deals/{desk.deal_id}/delete", {})
+        desk.listen()
+
+    assert desk.holds == [("released", 500)]
+    assert desk.balance == Balance(available=2_000)
+    assert desk.world.is_whole()
+
+
+def test_a_deal_that_was_lost_and_is_taken_up_again_reserves_again(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+    desk.moves("Закрыто и не реализовано")
+
+    desk.moves("Новый заказ")
+
+    assert desk.holds == [("released", 500), ("active", 500)]
+    assert desk.fields[TOTAL] == "4490"
+    desk.check()
+
+
+@pytest.mark.parametrize(
+    ("roubles", "points", "total"), [(1_000, 300, "700"), (5_990, 500, "5490"), (999.5, 299, "700.50")]
+)
+def test_another_price_is_another_hold_within_its_cap(desk: Desk, roubles: int, points: int, total: str) -> None:
+    desk.opens()
+    desk.types(500)
+
+    desk.changes_price(roubles)
+
+    assert desk.holds == [("released", 500), ("active", points)]
+    assert desk.fields[TOTAL] == total
+    desk.check()
+
+
+def test_a_manager_who_took_the_points_off_the_price_himself_has_taken_them_off_once(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+    headers = {"Authorization": f"Bearer {CRM_TOKEN}"}
+    url = f"{desk.shop.crm_url}/api/v4/leads/{desk.deal_id}"
+    assert desk.shop.session.patch(url, json={"price": 4_490}, headers=headers, timeout=10).status_code == 200
+
+    desk.moves("Оплачен")
+
+    assert desk.holds == [("captured", 500)]
+    assert desk.balance == Balance(available=1_800, pending=449)
+    desk.check()
+
+
+def test_a_deal_whose_price_is_not_known_yet_waits_and_reserves_when_it_is(desk: Desk) -> None:
+    desk.opens(0)
+    desk.types(500)
+    assert desk.holds == []
+    assert desk.feed == ["Списать нельзя: у сделки нет бюджета или её товары не участвуют"]
+
+    desk.changes_price(4_990)
+
+    assert desk.holds == [("active", 500)]
+    desk.check()
+
+
+def test_the_same_hook_five_times_is_one_hold_and_one_note(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+
+    for _ in range(5):
+        inbox.accept_hook(desk.rt, hook_body(desk.deal_id, action="update"))
+        desk.listen()
+    for _ in range(5):
+        inbox.accept_hook(desk.rt, hook_body(desk.deal_id, action="update"))
+    desk.listen()
+
+    assert desk.holds == [("active", 500)]
+    assert len(desk.feed) == 1
+    desk.check()
+
+
+def test_an_unchanged_deal_is_read_and_not_written(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+    before = desk.shop.crm("GET", "/sim/state?brief")["version"]
+
+    inbox.accept_hook(desk.rt, hook_body(desk.deal_id, action="update"))
+    settle(desk.rt)
+
+    assert desk.shop.crm("GET", "/sim/state?brief")["version"] == before
+
+
+def test_our_own_writes_are_heard_and_end_at_once(desk: Desk) -> None:
+    desk.opens()
+    desk.shop.crm("POST", f"/sim/deals/{desk.deal_id}/fields", {REDEEM: 500})
+
+    assert desk.listen() <= 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        (500, 500),
+        ("500", 500),
+        ("500.0", 500),
+        ("500,9", 500),
+        ("1 500", 1_500),
+        ("1\u00a0500", 1_500),
+        (None, None),
+        ("", None),
+        ("все", None),
+        ("500 руб", None),
+        ("-500", None),
+        ("+500", None),
+        ("5e2", None),
+        ("٥٠٠", None),
+        (".5", None),
+        ("0", 0),
+        ("9" * 10, 1_000_000_000),
+        ("9" * 400, None),
+        (["500"], None),
+    ],
+)
+def test_what_people_type_is_a_number_or_nothing(typed: object, asked: int | None) -> None:
+    deal = Deal(1, "Заказ", 7, 142, 499_000, 5, is_deleted=False, updated_at=None, field_values={9: typed, 8: " 12 "})
+
+    wish = deal_redemption.wish_of(deal, {"redeem": 9, "redeem_code": 8})
+
+    assert (wish.points, wish.code, wish.is_lost) == (asked, "12", False)
+
+
+def test_garbage_in_the_field_reserves_nothing_and_stops_nothing(desk: Desk) -> None:
+    desk.opens()
+
+    for typed in ("-5", "0.4", 10**15, "0"):
+        desk.types(typed)
+        if typed == 10**15:
+            continue
+        assert desk.balance == Balance(available=2_000), typed
+
+    assert desk.fields[ALLOWED] == "1497"
+    desk.check()
+
+
+def test_a_buyer_without_points_is_told_so_and_reserved_for_once_he_has_them(desk: Desk) -> None:
+    desk.opens(points=0)
+    assert desk.fields == {ALLOWED: "0", TOTAL: "4990", ACCRUED: "0"}
+
+    desk.types(500)
+    assert desk.holds == []
+    assert desk.feed == ["У покупателя нет доступных баллов"]
+
+    desk.world.give(desk.buyer, 700)
+    inbox.accept_hook(desk.rt, hook_body(desk.deal_id, action="update"))
+    desk.listen()
+    assert desk.holds == [("active", 500)]
+    desk.check()
+
+
+def test_the_deal_of_a_stranger_is_left_alone_until_it_is_paid(desk: Desk) -> None:
+    desk.opens(points=None)
+    desk.types(500)
+
+    assert desk.fields == {REDEEM: "500"}
+    assert desk.feed == []
+    with desk.rt.db.begin() as tx:
+        assert tx.execute(sa.text("SELECT count(*) FROM member")).scalar_one() == 0
+
+    desk.moves("Оплачен")
+    with desk.rt.db.begin() as tx:
+        member = members.by_contact(tx, desk.contact_id)
+    assert member is not None
+    assert member.balance == Balance(available=300, pending=499)
+    desk.check()
+
+
+def test_the_daily_limit_is_told_to_the_manager(desk: Desk) -> None:
+    desk.world.use(replace(desk.rt.programme, limits=Limits(redemptions_per_day=1)))
+    desk.opens()
+    desk.types(500)
+    first = desk.deal_id
+
+    desk.deal_id, _ = desk.shop.deal(1_000)
+    desk.listen()
+    desk.types(100)
+
+    assert desk.feed == [
+        "Сегодня баллы уже списывали столько раз, сколько разрешено: попробуйте завтра",
+    ]
+    assert desk.holds == [("active", 500)]
+    desk.deal_id = first
+    desk.types(400)
+    assert desk.holds == [("released", 500), ("active", 400)]
+    desk.check()
+
+
+def test_a_hold_that_ran_out_is_free_for_others_and_its_price_still_stands(desk: Desk, clock: StandingClock) -> None:
+    desk.opens()
+    desk.types(500)
+    clock.forward(days=3, minutes=1)
+    assert holds.release_expired(desk.rt, now=clock()) == 1
+    assert desk.balance == Balance(available=2_000)
+
+    desk.bank_says(kopecks=449_000)
+
+    assert desk.holds == [("expired", 500), ("captured", 500)]
+    assert desk.balance == Balance(available=1_800, pending=449)
+    desk.check()
+
+
+# Contacts merged in the CRM
+
+
+def test_contacts_merged_in_the_crm_are_one_member_with_all_lots_and_dates(desk: Desk, clock: StandingClock) -> None:
+    desk.opens()
+    desk.moves("Оплачен")
+    twin = desk.shop.crm(
+        "POST",
+        "/sim/deals",
+        {
+            "name": "Ещё",
+            "price_roubles": 1_000,
+            "contact": {"name": "Анна П.", "phone": "+79005550000"},
+            "status": "Оплачен",
+        },
+    )
+    desk.listen()
+    with desk.rt.db.begin() as tx:
+        gone = members.by_contact(tx, twin["contact_id"])
+    assert gone is not None
+    dates = sorted((lot.key, lot.expires_at) for one in (desk.buyer, gone.id) for lot in desk.world.lots(one))
+
+    desk.shop.crm("POST", "/sim/contacts/merge", {"from": twin["contact_id"], "into": desk.contact_id})
+    desk.listen()
+
+    assert desk.balance == Balance(available=2_000 + 300 + 300, pending=499 + 100)
+    assert sorted((lot.key, lot.expires_at) for lot in desk.world.lots(desk.buyer)) == dates
+    with desk.rt.db.begin() as tx:
+        for found in (
+            members.by_card_token(tx, gone.card_token),
+            members.by_contact(tx, twin["contact_id"]),
+            people.find(tx, people.Names(phone="+79005550000")),
+        ):
+            assert found is not None
+            assert found.id == desk.buyer
+    page = cards.page(desk.rt, gone.card_token)
+    assert page is not None
+    assert page.member.id == desk.buyer, "the old link leads to the living card"
+    assert desk.shop.fields(desk.deal_id)["Бонусы: баланс"] == "2600"
+    inbox.accept_payment(
+        desk.rt, "tbank", {}, tbank_body(twin["deal_id"], "REFUNDED", kopecks=100_000, payment_id=77), None
+    )
+    desk.listen()
+    assert desk.balance == Balance(available=2_300, pending=499)
+    desk.check()
+
+
+def test_a_contact_merged_into_one_who_is_no_member_takes_his_card_along(desk: Desk) -> None:
+    desk.opens()
+    desk.types(500)
+    stranger = desk.shop.crm(
+        "POST",
+        "/sim/deals",
+        {"name": "Ещё", "price_roubles": 1_000, "contact": {"name": "А. П.", "phone": "+79005550000"}},
+    )
+
+    desk.shop.crm("POST", "/sim/contacts/merge", {"from": desk.contact_id, "into": stranger["contact_id"]})
+    desk.listen()
+
+    with desk.rt.db.begin() as tx:
+        member = members.by_contact(tx, stranger["contact_id"])
+    assert member is not None
+    assert (member.id, member.balance) == (desk.buyer, Balance(available=1_500, reserved=500))
+    desk.types(100)
+    assert desk.holds[-1] == ("active", 100)
+    desk.check()
+
+
+def test_a_contact_that_was_deleted_keeps_his_points_in_the_programme(desk: Desk) -> None:
+    desk.opens()
+
+    desk.shop.crm("POST", f"/sim/contacts/{desk.contact_id}/delete", {})
+    desk.listen()
+
+    assert desk.balance == Balance(available=2_000)
+    assert desk.world.is_whole()
+
+
+# Sudden deaths and lost answers
+
+
+def test_fields_written_by_a_process_that_died_are_corrected_even_if_the_manager_changed_his_mind(
+    desk: Desk, clock: StandingClock, run: Run
+) -> None:
+    desk.opens()
+    desk.shop.crm("POST", f"/sim/deals/{desk.deal_id}/fields", {REDEEM: 500})
+    inbox.accept_hook(desk.rt, hook_body(desk.deal_id, action="update"))
+    inbox.drain(desk.rt)
+
+    died = run("outbox", failpoint="deal.after_fields")
+    told_by_the_dead = desk.fields[TOTAL]
+    desk.shop.crm("POST", f"/sim/deals/{desk.deal_id}/fields", {REDEEM: ""})
+    inbox.accept_hook(desk.rt, hook_body(desk.deal_id, action="update"))
+    clock.forward(seconds=desk.rt.settings.lease_s + 1)
+    sweep.sweep_once(desk.rt)
+    desk.listen()
+
+    assert died == failpoints.EXIT_CODE
+    assert told_by_the_dead == "4490"
+    assert desk.fields[TOTAL] == "4990"
+    assert desk.balance == Balance(available=2_000)
+    assert len(desk.feed) <= 1, "at most once: the fields say the same"
+    desk.check()
+
+
+def test_fields_whose_answer_was_lost_are_written_once_more_when_they_cannot_land_any_more(
+    desk: Desk, clock: StandingClock
+) -> None:
+    desk.opens()
+    desk.shop.crm("POST", f"/sim/deals/{desk.deal_id}/fields", {REDEEM: 500})
+    inbox.accept_hook(desk.rt, hook_body(desk.deal_id, action="update"))
+    inbox.drain(desk.rt)
+    desk.shop.faults(apply_then_drop=1.0)
+    outbox.drain(desk.rt)
+    desk.shop.faults(apply_then_drop=0.0)
+    with desk.rt.db.begin() as tx:
+        row = tx.execute(sa.text("SELECT * FROM outbox WHERE kind = 'deal'")).one()
+    assert row.state == "waiting"
+    assert row.due_at - clock() == settling.UNSURE_FOR
+
+    clock.forward(seconds=settling.UNSURE_FOR.total_seconds())
+    desk.listen()
+
+    assert desk.fields[TOTAL] == "4490"
+    assert desk.feed == ["Зарезервировано 500 баллов. К оплате 4 490 ₽."]
+    desk.check()
+
+
+def test_a_field_deleted_in_the_crm_is_made_again(desk: Desk, clock: StandingClock) -> None:
+    desk.opens()
+    known = desk.rt.directory.get("lead_fields")
+    assert known is not None
+    desk.rt.directory.put("lead_fields", {key: {**one, "id": 999_999} for key, one in known.items()})
+
+    desk.types(500)
+    clock.forward(seconds=60)
+    inbox.accept_hook(desk.rt, hook_body(desk.deal_id, action="update"))
+    desk.listen()
+
+    assert desk.fields[TOTAL] == "4490"
+    desk.check()

@@ -78,4 +78,4 @@ def put_by_hand(rt: Runtime, member_id: int, code: str | None) -> Member:
             book.mark_out_of_date(tx, rt, member.id, now=now)
         return members.lock(tx, member.id)
 
-    return rt.db.run(work)
+    return book.run(rt, work)

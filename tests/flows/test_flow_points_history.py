@@ -53,9 +53,9 @@ class Known:
 
     @property
     def kept(self) -> int:
-        paid = [payment for payment in self.payments.values() if payment[0] > 0]
-        if paid:
-            return sum(0 if is_total else max(0, captured - refunded) for captured, refunded, is_total in paid)
+        moved = [payment for payment in self.payments.values() if any(payment)]
+        if moved:
+            return sum(0 if is_total else max(0, captured - refunded) for captured, refunded, is_total in moved)
         return self.price if self.is_stage_paid else 0
 
 

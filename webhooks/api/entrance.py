@@ -65,8 +65,6 @@ def _respond(route: Route, path: Mapping[str, str]) -> Response:
     answer = idempotency.once(
         rt, token_id=caller.id, key=key, digest=_digest(), work=lambda claimed: _final(lambda: work(claimed))
     )
-    if answer.status < 300 and not answer.is_replay:
-        rt.bell.ring("outbox", 0)
     return _response(answer)
 
 

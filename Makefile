@@ -9,7 +9,7 @@ T ?= tests
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos browser golden format clean
+.PHONY: help demo test check bench chaos histories browser golden format clean
 
 help:  ## Эта подсказка
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,10 @@ check: $(VENV)/.dev  ## Стиль, типы, границы пакетов
 	@$(BIN)/lint-imports
 
 chaos: $(VENV)/.dev  ## Настоящие процессы под kill -9 и сбоями CRM (CHAOS_SECONDS=600 CHAOS_SEED=7)
-	@$(BIN)/pytest -m chaos --timeout 3600 tests/chaos -s $(ARGS)
+	@$(BIN)/pytest -m chaos --timeout 3600 tests/chaos tests/flows -s $(ARGS)
+
+histories: $(VENV)/.dev  ## 20 000 случайных жизней участника: всё возвращено, ничего не осталось
+	@KOPILKA_HISTORIES=20000 $(BIN)/pytest --timeout 3600 tests/loyalty/test_loyalty_histories.py $(ARGS)
 
 browser: $(VENV)/.dev  ## Страницы в настоящем браузере (нужен Chromium)
 	@$(BIN)/pytest -m browser tests/browser $(ARGS)

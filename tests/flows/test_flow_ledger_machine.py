@@ -309,17 +309,18 @@ class LedgerMachine(RuleBasedStateMachine):
             assert self._accounts(member_id)["redeemed"] == 0
         type(self).totals += self.known.seen
 
-    def _do(self, name: str, request: Request) -> None:
-        """A request that may be refused; then nothing at all has changed."""
+    def _do(self, name: str, request: Request) -> bool:
+        """A request that may be refused; then nothing at all has changed. Was it done?"""
         before = self.world.everything()
         code = self._refused(request)
         self.known.seen[name if code is None else f"{name} refused"] += 1
         if code is not None:
             assert self.world.everything() == before, f"{code} left something behind"
+        return code is None
 
     def _repeatable(self, name: str, request: Request) -> None:
-        self._do(name, request)
-        self.known.repeatable.append(request)
+        if self._do(name, request):
+            self.known.repeatable.append(request)
 
     def _refused(self, request: Request) -> str | None:
         try:

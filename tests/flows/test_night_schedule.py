@@ -177,6 +177,7 @@ def test_who_presses_ctrl_c_leaves_the_job_free_for_the_next(night: Night) -> No
     assert [result.done for result in nightly.run_due(night.rt, now=night.clock(), only="burn")] == [7]
 
 
+@pytest.mark.chaos
 def test_a_month_of_nights_leaves_every_day_done_once(night: Night) -> None:
     night.clock.at = moscow(1, 0, 1)
     nightly.run_due(night.rt, now=night.clock())

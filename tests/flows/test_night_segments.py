@@ -128,6 +128,7 @@ def test_programs_and_the_crm_hear_of_those_who_moved_and_of_nobody_else(night: 
     assert segment(night, newcomer) == (None, False)
 
 
+@pytest.mark.chaos
 def test_more_members_than_a_chunk_are_all_reviewed(night: Night) -> None:
     with night.rt.db.begin() as tx:
         tx.execute(

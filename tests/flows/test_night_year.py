@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
+import pytest
 from kopilka_testing import StandingClock
 from night_world import Night, Postman, mail_server
 
@@ -47,6 +48,7 @@ class Moods:
         return "250 OK"
 
 
+@pytest.mark.chaos
 def test_through_a_year_of_mail_failures_every_burnt_lot_was_told_of_and_nobody_was_told_twice(
     rt: Runtime, clock: StandingClock
 ) -> None:

@@ -29,13 +29,15 @@ HISTORIES_TO_SEE_ALL = 300
 
 @dataclass
 class History:
-    """One member's random life. An order has lines, or is a deal of which only the price is known."""
+    """One member's random life. An order has lines, or is a deal of which only the price is known; `waiting` deals have
+    points reserved and are not paid yet, `deals` were paid with so much money."""
 
     chance: random.Random
     book: Book
     now: int = 0
     orders: int = 0
     deals: dict[int, int] = field(default_factory=dict)
+    waiting: dict[int, int] = field(default_factory=dict)
 
     @property
     def at(self) -> datetime:
@@ -44,16 +46,21 @@ class History:
     def live(self) -> None:
         for _ in range(self.chance.randint(2, 9)):
             self._pass_days(0, 1, 5, 20, 70)
-            if self.chance.random() < 0.65 or not self.orders:
+            if self.waiting and self.chance.random() < 0.4:
+                self._close(self.chance.choice(list(self.waiting)))
+            elif self.chance.random() < 0.65 or not self.orders:
                 self._order()
             elif open_orders := [number for number in self.book.orders if not self._is_all_back(number)]:
                 self._return_from(self.chance.choice(open_orders))
             self._check()
 
     def return_everything(self) -> None:
+        """Deals that still wait are given up in between."""
         orders = list(self.book.orders)
         self.chance.shuffle(orders)
         for number in orders:
+            if number in self.waiting:
+                self._release(number)
             while not self._is_all_back(number):
                 self._pass_days(0, 0, 1, 40)
                 self._return_from(number)
@@ -80,24 +87,37 @@ class History:
         self.book.buy(self.orders, Basket(lines, promo, self.chance.choice((0, 35_000))), at=self.at, spend=spend)
 
     def _deal(self, spend: int) -> None:
-        """A deal with points held for it is paid, or lost before that."""
-        number, price = self.orders, self.chance.randint(1_000, 900_000)
+        """Points are held for a deal; it is paid at once or waits."""
+        number, value = self.orders, self.book.rules.point_value_kopecks
+        price = self.chance.choice((self.chance.randint(1_000, 900_000), self.chance.randint(1, 300) * value))
         basket, balance = Basket((Line(price),)), self.book.balance("available")
         quote = checkout(self.book.rules, basket, segment_code=None, balance=balance, requested=spend, at=self.at)
         self.book.orders[number] = BookOrder()
+        self.waiting[number] = quote.due_kopecks
         if quote.spending.points:
             self.book.hold(number, quote.spending.points, at=self.at)
             self._check()
-            if self.chance.random() < 0.3:
-                self.now += self.chance.choice((0, 3, 70))
-                self.book.release(number, self.at)
-                return
-        if quote.due_kopecks > 0:
-            self.deals[number] = quote.due_kopecks
-            self.book.pay(number, quote.due_kopecks)
+        if not quote.spending.points or self.chance.random() < 0.4:
+            self._pay(number)
+
+    def _close(self, number: int) -> None:
+        if self.chance.random() < 0.5:
+            self._pay(number)
+        else:
+            self._release(number)
+
+    def _pay(self, number: int) -> None:
+        due = self.waiting.pop(number)
+        if due > 0:
+            self.deals[number] = due
+            self.book.pay(number, due)
         else:
             self.book.stage(number, is_paid=True, price=0)
         self.book.converge(number, self.at)
+
+    def _release(self, number: int) -> None:
+        del self.waiting[number]
+        self.book.release(number, self.at)
 
     def _line(self) -> Line:
         gross = self.chance.randint(1, 900_000)
@@ -135,6 +155,8 @@ class History:
 
     def _is_all_back(self, number: int) -> bool:
         order = self.book.orders[number]
+        if number in self.waiting:
+            return True
         if order.basket is not None:
             return order.returned == tuple(line.qty for line in order.basket.lines)
         if number in self.deals:

@@ -14,11 +14,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from benchmarks import drain, intake, passes
+from benchmarks import burn, drain, intake, ledger, passes
 from benchmarks.table import Line, render
 from benchmarks.world import open_world
 
-PARTS = ("intake", "drain", "passes")
+PARTS = ("intake", "drain", "ledger", "burn", "passes")
 EXIT_ERRORS = 2
 
 
@@ -28,18 +28,30 @@ class Size:
 
     intake: intake.Plan
     drain: drain.Plan
+    ledger: ledger.Plan
+    burn: burn.Plan
     passes_rounds: int
     passes_seconds: float
 
 
+FULL_BURN = burn.Plan(members=700_000, due=200_000)
+QUICK_BURN = burn.Plan(members=70_000, due=20_000)
+TINY_BURN = burn.Plan(members=40, due=12, sample=4, rounds=1)
 SIZES = {
-    "full": Size(intake.Plan(), drain.Plan(), passes.DEFAULT_ROUNDS, passes.DEFAULT_SECONDS),
+    "full": Size(intake.Plan(), drain.Plan(), ledger.Plan(), FULL_BURN, passes.DEFAULT_ROUNDS, passes.DEFAULT_SECONDS),
     "quick": Size(
-        intake.Plan(rounds=2, seconds=1.0, open_seconds=3.0), drain.Plan(rounds=2, known=500, unknown=150), 3, 0.2
+        intake.Plan(rounds=2, seconds=1.0, open_seconds=3.0),
+        drain.Plan(rounds=2, known=500, unknown=150),
+        ledger.Plan(rounds=3, count=200),
+        QUICK_BURN,
+        3,
+        0.2,
     ),
     "tiny": Size(
         intake.Plan(rounds=1, seconds=0.2, open_seconds=0.2, connections=4, rest_seconds=0.0),
         drain.Plan(rounds=1, known=10, unknown=5, warm_up=2),
+        ledger.Plan(rounds=1, count=8),
+        TINY_BURN,
         1,
         0.02,
     ),
@@ -59,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         lines = measure(SIZES[options.size], options.only or PARTS)
-    except (intake.NotStored, drain.NotWorked) as failure:
+    except (intake.NotStored, drain.NotWorked, burn.NotBurnt) as failure:
         print(f"WRONG: {failure}", file=sys.stderr)
         return EXIT_ERRORS
     print(render(lines))
@@ -73,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(size: Size, parts: Sequence[str]) -> list[Line]:
     """Raises NotStored, NotWorked."""
     lines: list[Line] = []
-    if "intake" in parts or "drain" in parts:
+    if {"intake", "drain", "ledger", "burn"} & set(parts):
         with open_world() as world:
             if "intake" in parts:
                 _say("intake")
@@ -81,6 +93,12 @@ def measure(size: Size, parts: Sequence[str]) -> list[Line]:
             if "drain" in parts:
                 _say("drain")
                 lines += drain.measure(world, size.drain)
+            if "ledger" in parts:
+                _say("ledger")
+                lines += ledger.measure(world, size.ledger)
+            if "burn" in parts:  # last: it leaves many rows behind
+                _say("burn")
+                lines += burn.measure(world, size.burn)
     if "passes" in parts:
         _say("passes")
         lines += _passes(size)

@@ -14,6 +14,7 @@ import structlog
 
 from connector.errors import ConnectorError, FieldAmbiguous, FieldTypeMismatch, NeedsReauth, Refused
 from flows import retry
+from loyalty.account import PointsMissing
 from storage import boxes
 from storage.db import DatabaseAway, refusal
 
@@ -111,9 +112,9 @@ def failed_rows(rt: Runtime, box: Box, claims: Sequence[Claim], failure: Excepti
 
     Rows that were refused together are given back to be worked alone: one of them is the reason.
     """
-    is_for_people = isinstance(failure, NotYet | NeedsPerson | SetupIncomplete)
-    text = refusal(failure) or (str(failure) if is_for_people else f"{type(failure).__name__}: {failure}")
-    unexpected = not is_for_people and not refusal(failure) and not isinstance(failure, ConnectorError)
+    told = _in_words(failure)
+    text = told or f"{type(failure).__name__}: {failure}"
+    unexpected = told is None and not isinstance(failure, ConnectorError)
     _log.warning("rows_failed", box=box, rows=len(claims), error=text, exc_info=failure if unexpected else None)
     with rt.db.begin() as tx:
         if _is_final(failure) and len(claims) > 1:
@@ -121,6 +122,15 @@ def failed_rows(rt: Runtime, box: Box, claims: Sequence[Claim], failure: Excepti
             return
         for claim in claims:
             _send_back(tx, box, claim, failure, now=rt.now(), text=text)
+
+
+def _in_words(failure: Exception) -> str | None:
+    """What a person reads of a failure that was foreseen."""
+    if isinstance(failure, NotYet | NeedsPerson | SetupIncomplete):
+        return str(failure)
+    if isinstance(failure, PointsMissing):
+        return f"книга участника не сходится ({failure}). Проверьте её: kopilka verify-ledger"
+    return refusal(failure)
 
 
 def _send_back(tx: sa.Connection, box: Box, claim: Claim, failure: Exception, *, now: datetime, text: str) -> None:

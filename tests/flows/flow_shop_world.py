@@ -16,8 +16,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from flow_points_world import World
-from kopilka_testing import SECRET_KEY, SilentBell, StandingClock
+from kopilka_testing import ROOT, SECRET_KEY, SilentBell, StandingClock
 
+from config.programme import load_programme
 from config.settings import load_settings
 from flows import book, deal_redemption, holds, people, shop
 from flows.deal_redemption import Wish
@@ -194,9 +195,16 @@ class ShopWorld(World):
         return True
 
 
+def shipped_rules() -> Programme:
+    """Those of the rules file that comes with the product."""
+    names = ("AMOCRM_CLIENT_ID", "AMOCRM_CLIENT_SECRET", "YOOKASSA_SHOP_ID", "YOOKASSA_SECRET", "TBANK_TERMINAL")
+    secrets = dict.fromkeys((*names, "TBANK_PASSWORD"), "x")
+    return load_programme(ROOT / "config" / "programme.yaml", secrets).programme
+
+
 @contextmanager
-def opened(database_url: str, clock: StandingClock, folder: Path) -> Iterator[ShopWorld]:
-    """A shop that opens with RULES."""
+def opened(database_url: str, clock: StandingClock, folder: Path, programme: Programme = RULES) -> Iterator[ShopWorld]:
+    """A shop that opens with these rules."""
     path = folder / "programme.yaml"
     path.write_text(RULES_FILE, encoding="utf-8")
     environment = {
@@ -210,7 +218,7 @@ def opened(database_url: str, clock: StandingClock, folder: Path) -> Iterator[Sh
     try:
         prepare(rt)
         world = ShopWorld(rt, clock)
-        world.use(RULES)
+        world.use(programme)
         yield world
     finally:
         rt.db.close()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flow_shop_world import ShopWorld
+from flow_shop_world import ShopWorld, opened, shipped_rules
 from kopilka_testing import Shop, StandingClock, hook_body, settle, tbank_body, yookassa_body
 
 from flows import inbox, lookup, points
@@ -21,8 +23,9 @@ JANUARY_10 = datetime(2026, 1, 10, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def world(rt: Runtime, clock: StandingClock) -> ShopWorld:
-    return ShopWorld(rt, clock)
+def world(database_url: str, clock: StandingClock, tmp_path: Path) -> Iterator[ShopWorld]:
+    with opened(database_url, clock, tmp_path, shipped_rules()) as made:
+        yield made
 
 
 @pytest.mark.parametrize(("with_base", "expected"), [(True, 799), (False, 300)])
@@ -189,8 +192,9 @@ def test_v16_what_burnt_is_not_taken_back_with_the_order(world: ShopWorld) -> No
 
 @pytest.mark.parametrize("seed", range(4))
 def test_v20_five_callbacks_and_three_hooks_in_any_order_are_one_accrual_one_card_one_note(
-    rt: Runtime, shop: Shop, world: ShopWorld, seed: int
+    rt: Runtime, shop: Shop, clock: StandingClock, seed: int
 ) -> None:
+    world = ShopWorld(rt, clock)
     chance = random.Random(seed)
     deal_id, contact_id = shop.deal(4_990)
     acquirer = chance.choice(["tbank", "yookassa"])

@@ -243,6 +243,7 @@ class History(RuleBasedStateMachine):
 
 
 def test_no_history_breaks_the_book(rt: Runtime, clock: StandingClock) -> None:
+    """With a CRM to tell: what is asked of the outbox must not change by a repetition either."""
     History.world = World(rt)
     History.clock = clock
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from flow_points_world import World, together
+from flow_points_world import together
+from flow_shop_world import ShopWorld, opened, shipped_rules
 from kopilka_testing import StandingClock
 
 from connector.amocrm.leads import Deal
@@ -21,11 +24,12 @@ ROUNDS = 5
 
 
 @pytest.fixture
-def world(rt: Runtime) -> World:
-    return World(rt)
+def world(database_url: str, clock: StandingClock, tmp_path: Path) -> Iterator[ShopWorld]:
+    with opened(database_url, clock, tmp_path, shipped_rules()) as made:
+        yield made
 
 
-def test_one_order_worked_by_many_at_once_accrues_once(world: World) -> None:
+def test_one_order_worked_by_many_at_once_accrues_once(world: ShopWorld) -> None:
     for _ in range(ROUNDS):
         buyer = world.member()
         deal = world.deal(buyer)
@@ -37,7 +41,7 @@ def test_one_order_worked_by_many_at_once_accrues_once(world: World) -> None:
     assert world.verdict().is_whole
 
 
-def test_two_orders_of_one_buyer_at_once_bring_one_welcome(world: World) -> None:
+def test_two_orders_of_one_buyer_at_once_bring_one_welcome(world: ShopWorld) -> None:
     for _ in range(ROUNDS):
         buyer = world.member()
         own = [world.deal(buyer) for _ in range(4)]
@@ -49,7 +53,7 @@ def test_two_orders_of_one_buyer_at_once_bring_one_welcome(world: World) -> None
     assert world.verdict().is_whole
 
 
-def test_two_last_orders_returned_at_once_take_the_welcome_back_once(world: World) -> None:
+def test_two_last_orders_returned_at_once_take_the_welcome_back_once(world: ShopWorld) -> None:
     for _ in range(ROUNDS):
         buyer = world.member()
         own = [world.deal(buyer) for _ in range(2)]
@@ -62,7 +66,7 @@ def test_two_last_orders_returned_at_once_take_the_welcome_back_once(world: Worl
     assert world.verdict().is_whole
 
 
-def test_a_payment_and_its_refund_at_once_end_at_the_refund(world: World) -> None:
+def test_a_payment_and_its_refund_at_once_end_at_the_refund(world: ShopWorld) -> None:
     for _ in range(ROUNDS):
         buyer = world.member()
         deal = world.deal(buyer)
@@ -73,7 +77,7 @@ def test_a_payment_and_its_refund_at_once_end_at_the_refund(world: World) -> Non
 
 
 def test_points_that_become_due_while_they_are_returned_are_neither_lost_nor_kept(
-    world: World, clock: StandingClock
+    world: ShopWorld, clock: StandingClock
 ) -> None:
     buyers = [world.member() for _ in range(ROUNDS)]
     own = [world.deal(buyer) for buyer in buyers]
@@ -94,7 +98,7 @@ def test_points_that_become_due_while_they_are_returned_are_neither_lost_nor_kep
     assert world.verdict().is_whole
 
 
-def test_two_sweeps_at_once_activate_each_lot_once(world: World, clock: StandingClock) -> None:
+def test_two_sweeps_at_once_activate_each_lot_once(world: ShopWorld, clock: StandingClock) -> None:
     buyers = [world.member() for _ in range(ROUNDS)]
     for buyer in buyers:
         world.pay(world.deal(buyer), 499_000)
@@ -106,7 +110,7 @@ def test_two_sweeps_at_once_activate_each_lot_once(world: World, clock: Standing
     assert [world.balance(buyer) for buyer in buyers] == [Balance(available=799)] * ROUNDS
 
 
-def test_buyers_locked_in_opposite_orders_deadlock_and_nobody_notices(world: World) -> None:
+def test_buyers_locked_in_opposite_orders_deadlock_and_nobody_notices(world: ShopWorld) -> None:
     buyers = [world.member(), world.member()]
     both_hold_one = threading.Barrier(2, timeout=10)
     runs: list[int] = []
@@ -131,7 +135,7 @@ def test_buyers_locked_in_opposite_orders_deadlock_and_nobody_notices(world: Wor
     assert len(runs) > 2, "nothing was retried: the deadlock did not happen"
 
 
-def test_two_deals_of_a_new_buyer_read_at_once_enrol_him_once(world: World) -> None:
+def test_two_deals_of_a_new_buyer_read_at_once_enrol_him_once(world: ShopWorld) -> None:
     rt = world.rt
     for round_number in range(ROUNDS):
         contact_ref = 900_000 + round_number

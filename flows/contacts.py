@@ -6,15 +6,19 @@ members are merged, and no point is lost or counted twice.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from flows import deals, people
+from flows import book, deals, people
 from flows.settle import ClaimLost, SetupIncomplete
 from storage import boxes, members, orders
+from storage import crm as crm_storage
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from flows.runtime import Runtime
     from storage.inbox import InboxRow
 
@@ -53,7 +57,20 @@ def _follow(rt: Runtime, contact_ref: int) -> str:
         heir = members.by_contact(tx, heir_ref)
         if heir is None:
             members.move_contact(tx, member.id, heir_ref)
+            contact = found.contacts.get(heir_ref)
+            if contact is not None:
+                people.take_over_contact(tx, rt, member, contact, None)
+            _tell_anew(tx, rt, member.id)
             return "контакт объединён с другим, участник остался тем же"
     people.merge(rt, from_id=member.id, into_id=heir.id)
+    with rt.db.begin() as tx:
+        _tell_anew(tx, rt, heir.id)
     _log.info("members_merged", from_id=member.id, into_id=heir.id)
     return "контакты объединены: баллы и сроки сохранены"
+
+
+def _tell_anew(tx: sa.Connection, rt: Runtime, member_id: int) -> None:
+    """His contact may show what another one was told: it is read before the next write."""
+    state = crm_storage.states(tx, [member_id])[member_id]
+    crm_storage.save(tx, [replace(state, pushed_fields=None, pushed_segment=None)])
+    book.mark_out_of_date(tx, rt, member_id, now=rt.now())

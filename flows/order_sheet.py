@@ -99,20 +99,23 @@ def terms_of(tx: sa.Connection, sheet: Sheet) -> tuple[Terms, str | None]:
     """Settled at the first counting, kept from then on. Second value: the limit that would bind."""
     order, member = sheet.order, sheet.member
     if order.counted_at is not None:
-        kept = accrual.Terms(sheet.programme, sheet.rules_version, order.segment_code, order.is_greeted, order.earn_cap)
+        is_greeted = order.is_greeted and (order.welcomed > 0 or not _greeted_elsewhere(tx, sheet))
+        kept = accrual.Terms(sheet.programme, sheet.rules_version, order.segment_code, is_greeted, order.earn_cap)
         return kept, order.limit_reason
     others = sheet.others
     used = limits.Used(others.accruals_today, others.points_today, others.points_in_period)
     allowance = limits.allowance(sheet.programme.limits, used)
     welcome = sheet.programme.welcome
     is_greeted = (
-        welcome is not None
-        and welcome.on == "first_payment"
-        and others.kept == 0
-        and not lots.has_live_welcome(tx, member.id)
+        welcome is not None and welcome.on == "first_payment" and others.kept == 0 and not _greeted_elsewhere(tx, sheet)
     )
     terms = accrual.Terms(sheet.programme, sheet.rules_version, member.segment_code, is_greeted, allowance.points)
     return terms, allowance.reason
+
+
+def _greeted_elsewhere(tx: sa.Connection, sheet: Sheet) -> bool:
+    """An order that came back, and was paid again after another had brought the welcome points, brings none."""
+    return lots.has_live_welcome(tx, sheet.member.id, except_order=sheet.order.id)
 
 
 def state_of(sheet: Sheet, terms: Terms, spent: Spent, account: Account) -> OrderState:

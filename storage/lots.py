@@ -87,11 +87,15 @@ def all_open(tx: sa.Connection, member_id: int) -> tuple[Lot, ...]:
     return _lots(tx.execute(statement, {"member_id": member_id}))
 
 
-def has_live_welcome(tx: sa.Connection, member_id: int) -> bool:
+def has_live_welcome(tx: sa.Connection, member_id: int, *, except_order: int | None = None) -> bool:
+    """Whether welcome points of the member live that another order, or his joining, has brought."""
     statement = sa.text(
-        "SELECT EXISTS (SELECT 1 FROM lot WHERE member_id = :id AND source = 'welcome' AND earned > reversed)"
+        """
+        SELECT EXISTS (SELECT 1 FROM lot WHERE member_id = :id AND source = 'welcome' AND earned > reversed
+            AND (order_id IS NULL OR order_id IS DISTINCT FROM CAST(:except_order AS bigint)))
+        """
     )
-    return bool(tx.execute(statement, {"id": member_id}).scalar_one())
+    return bool(tx.execute(statement, {"id": member_id, "except_order": except_order}).scalar_one())
 
 
 def next_activation(tx: sa.Connection, member_id: int) -> tuple[int, datetime] | None:

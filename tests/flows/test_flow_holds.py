@@ -101,6 +101,31 @@ def test_a_hold_in_place_of_another_leaves_one_open(world: ShopWorld) -> None:
         holds.confirm(world.rt, held[0].hold.public_id, "1234")
 
 
+def test_a_refused_hold_leaves_the_one_that_was_there(world: ShopWorld) -> None:
+    buyer = world.rich(500)
+    world.hold(buyer, 300, ref="o")
+    before = world.everything()
+
+    with pytest.raises(RedeemRefused):
+        world.hold(buyer, 501, ref="o")
+
+    assert world.everything() == before
+
+
+def test_rules_that_change_after_the_hold_do_not_change_its_order(world: ShopWorld) -> None:
+    buyer = world.rich(500)
+    quoted = world.hold(buyer, 500, ref="o")
+    world.use(replace(RULES, point_value_kopecks=300, accrual=replace(RULES.accrual, rate_bps=5_000), redeem=None))
+
+    order = shop.pay(world.rt, "o", member_id=buyer, basket=None, paid_kopecks=None, channel="site").order
+
+    assert (order.shop_paid_kopecks, order.accrued, order.redeemed) == (449_000, 449, 500)
+    assert order.rules_version == quoted.hold.rules_version
+    shop.give_back(world.rt, "o", units={1: 1}, amount_kopecks=0)
+    assert world.balance(buyer) == Balance(available=500)
+    assert world.is_whole()
+
+
 def test_releasing_twice_changes_nothing_more_and_a_captured_hold_is_not_released(world: ShopWorld) -> None:
     buyer = world.rich(500)
     first = world.hold(buyer, 100, ref="a").hold

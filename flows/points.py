@@ -185,7 +185,7 @@ def _counted(
         accrued=target.accrued,
         welcomed=target.welcomed,
         reversed=order.reversed + outcome.reversed,
-        redeemed=order.redeemed + spending.captured,
+        redeemed=order.redeemed + spending.captured + outcome.spent_again,
         restored=order.restored + outcome.restored,
         hold_id=spending.hold_id or order.hold_id,
     )

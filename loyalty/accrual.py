@@ -90,6 +90,7 @@ class Outcome:
     target: Target
     reversed: int
     restored: int
+    spent_again: int = 0
 
 
 def target_of(order: OrderState) -> Target:
@@ -125,10 +126,11 @@ def converge(account: Account, order: OrderState, *, now: datetime) -> Outcome:
             order_id=order.order_id,
             now=now,
         )
+    spent_again = redemption.spend_again(account, -back, order_id=order.order_id, key_prefix=prefix) if back < 0 else 0
     reversed_now = _take_back(account, order, target, prefix)
     _grant_base(account, order, target.accrued - order.posted.accrued, prefix)
     _grant_welcome(account, order, target.welcomed - order.posted.welcomed, prefix)
-    return Outcome(target, reversed_now, max(0, back))
+    return Outcome(target, reversed_now, max(0, back), spent_again)
 
 
 def demand_of(order: OrderState, target: Target) -> Demand:

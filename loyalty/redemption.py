@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from loyalty import calendar
 from loyalty.account import Cause
-from loyalty.ledger import LotOpening
+from loyalty.ledger import LotOpening, consumption_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,6 +121,22 @@ def restore(
         again = account.open(opening)
         account.move("restore", given, ("redeemed", "available"), key=opening.key, cause=cause, lot=again)
         account.settle(opening.key)
+
+
+def spend_again(account: Account, points: int, *, order_id: int, key_prefix: str) -> int:
+    """The facts say that less came back than was given back: as much as the member still has pays for the order again,
+    first what was given back for it. Returns how much."""
+    own = [lot for lot in account.lots.values() if lot.source == "restored" and lot.order_id == order_id]
+    others = [lot for lot in account.lots.values() if lot not in own]
+    cause = Cause(order_id=order_id, rule="redeem")
+    left = points
+    for lot in (*sorted(own, key=consumption_order), *sorted(others, key=consumption_order)):
+        taken = min(left, lot.available)
+        if taken > 0:
+            key = f"{key_prefix}:again:{lot.key}"
+            account.move("capture", taken, ("available", "redeemed"), key=key, cause=cause, lot=lot)
+            left -= taken
+    return points - left
 
 
 def _later(first: datetime, second: datetime | None) -> datetime:

@@ -129,6 +129,7 @@ class Book:
         order.revision += bool(decision)
         order.accrued, order.welcomed = outcome.target.accrued, outcome.target.welcomed
         order.restored += outcome.restored
+        order.redeemed += outcome.spent_again
         order.reversed += outcome.reversed
         order.kept_kopecks, order.is_kept = outcome.target.kept_kopecks, outcome.target.is_kept
         order.limit = outcome.target.limit
@@ -268,7 +269,9 @@ class Book:
         own = tuple(
             lot.key for lot in self.lots.values() if lot.order_id == order_id and lot.source in ("accrual", "welcome")
         )
-        spent = Spent(order.spread, self.allocations(order_id), order.restored) if is_spent else Spent()
+        held = self.allocations(order_id)
+        earlier = max(0, order.redeemed - sum(one.points for one in held))
+        spent = Spent(order.spread, held, order.restored - earlier) if is_spent else Spent()
         return accrual.OrderState(
             order_id=order_id,
             revision=order.revision,

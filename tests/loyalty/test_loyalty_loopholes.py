@@ -111,10 +111,6 @@ def test_where_points_cannot_be_spent_asking_says_so() -> None:
     assert spend(no_redeem, whole_sum(100_000), segment_code=None, balance=9, requested=0).refusal is None
 
 
-KNOWN = "spent points that came back are never taken again when the facts say they came back too early"
-
-
-@pytest.mark.xfail(strict=True, reason=KNOWN)
 def test_a_deal_moved_out_of_its_paid_stage_and_back_does_not_give_its_points_back_as_well() -> None:
     book = with_points(NO_WELCOME, 300)
     book.hold(1, 300, at=PAID_AT)
@@ -126,7 +122,6 @@ def test_a_deal_moved_out_of_its_paid_stage_and_back_does_not_give_its_points_ba
     assert (book.balances, book.balance("redeemed")) == ({"pending": 70}, 300)
 
 
-@pytest.mark.xfail(strict=True, reason=KNOWN)
 def test_the_banks_refund_heard_before_the_shop_names_the_line_ends_as_heard_after_it() -> None:
     """A gift card bears no points: returning it gives none back, whoever tells of it first."""
     ends = []

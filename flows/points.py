@@ -115,13 +115,11 @@ def _spend(tx: sa.Connection, rt: Runtime, sheet: Sheet, terms: Terms, account: 
         return Spending()
     allocations = holds.allocations(tx, hold.id)
     spread = hold.spread if order.basket is not None else ()
-    earlier = order.redeemed - hold.points
-    spent = Spent(spread, allocations, order.restored - earlier if hold.state == "captured" else 0)
-    is_kept = accrual.target_of(state_of(sheet, terms, spent, account)).is_kept
     if hold.state == "captured":
-        is_kept_anew = is_kept and order.kept_kopecks == 0 and spent.restored_before == hold.points
-        return _take_again(tx, rt, sheet, hold, account, now=now) if is_kept_anew else Spending(spent)
-    if not is_kept:
+        earlier = order.redeemed - hold.points
+        return Spending(Spent(spread, allocations, order.restored - earlier))
+    spent = Spent(spread, allocations)
+    if not accrual.target_of(state_of(sheet, terms, spent, account)).is_kept:
         return Spending()
     if hold.state == "expired":
         is_too_late = order.counted_at is not None or _is_paid_in_full(sheet, hold)
@@ -134,8 +132,7 @@ def _spend(tx: sa.Connection, rt: Runtime, sheet: Sheet, terms: Terms, account: 
 def _take_again(
     tx: sa.Connection, rt: Runtime, sheet: Sheet, old: Hold, account: Account, *, now: datetime
 ) -> Spending:
-    """The lower price was paid after the hold had run out, or the deal left its paid stage and came back: the points
-    are taken now if the buyer still has them."""
+    """The buyer paid the lower price after his hold had run out: the points are taken now if he still has them."""
     account.know(lots.open_lots(tx, sheet.member.id, enough=old.points))
     if sum(lot.available for lot in account.spendable(now=now)) < old.points:
         _log.warning("expired_hold_not_covered", order_id=sheet.order.id, points=old.points)

@@ -155,7 +155,8 @@ _PATHS = sa.text(
         ('accrue', 'issued', 'pending'), ('welcome', 'issued', 'pending'), ('gift', 'issued', 'pending'),
         ('opening', 'opening', 'pending'), ('opening', 'opening', 'available'), ('activate', 'pending', 'available'),
         ('activate', 'pending', 'debt'), ('settle', 'available', 'debt'), ('hold', 'available', 'reserved'),
-        ('capture', 'reserved', 'redeemed'), ('release', 'reserved', 'available'), ('expire', 'available', 'expired'),
+        ('capture', 'reserved', 'redeemed'), ('capture', 'available', 'redeemed'), ('release', 'reserved', 'available'),
+        ('expire', 'available', 'expired'),
         ('reverse', 'pending', 'reversed'), ('reverse', 'available', 'reversed'), ('reverse', 'debt', 'reversed'),
         ('write_off', 'shortfall', 'reversed'), ('restore', 'redeemed', 'available'),
         ('adjust', 'adjusted', 'pending'), ('adjust', 'available', 'adjusted'))

@@ -194,7 +194,9 @@ def test_paid_in_cash_the_stage_stands_for_the_lower_price_and_a_mistake_costs_n
         (Balance(available=2_000), "0"),
         (Balance(available=1_800, pending=449), "749"),
     ]
-    assert desk.holds == [("captured", 500), ("captured", 500)]
+    assert desk.holds == [("captured", 500)]
+    order = desk.world.order(desk.deal_id)
+    assert (order.redeemed, order.restored) == (1_000, 500)
     desk.check()
 
 

@@ -50,6 +50,7 @@ class Known:
     price: int = 0
     rate_bps: int | None = None
     is_greeted: bool = False
+    has_welcome: bool = False
 
     @property
     def kept(self) -> int:
@@ -110,8 +111,10 @@ class History(RuleBasedStateMachine):
         deal = self.deals[number]
         for ref, (captured, refunded, _) in list(deal.payments.items()):
             deal.payments[ref] = (captured, refunded, True)
+            self._pin(deal)
             self.world.pay(deal.deal_ref, captured, refunded, ref=ref, is_total=True)
         deal.is_stage_paid = False
+        self._pin(deal)
         self.world.stage(deal.deal_ref, is_paid=False, price=deal.price)
         assert deal.kept == 0
 
@@ -222,11 +225,14 @@ class History(RuleBasedStateMachine):
             assert len(revisions) == len(accruals)
 
     def _pin(self, deal: Known) -> None:
-        """What holds for an order from its first counting on."""
+        """What holds for an order from its first counting on. Who came back after another was greeted, is not."""
+        own = [one for one in self.deals if one.member_id == deal.member_id and one is not deal]
         if deal.kept and deal.rate_bps is None:
             deal.rate_bps = self.rate_bps
-            own = [one for one in self.deals if one.member_id == deal.member_id and one is not deal]
             deal.is_greeted = not any(one.kept for one in own)
+        elif deal.is_greeted and not deal.has_welcome:
+            deal.is_greeted = not any(one.has_welcome for one in own)
+        deal.has_welcome = deal.is_greeted and deal.kept > 0
 
     def _transfers(self) -> int:
         with self.world.rt.db.begin() as tx:

@@ -30,11 +30,6 @@ CAPTURED = PaymentFacts(
 )
 
 
-@pytest.fixture
-def db(shared_db: Database) -> Database:
-    return shared_db
-
-
 def facts(captured: int, refunded: int = 0, *, is_total: bool = False, hours: int = 0, ref: str = "p1") -> PaymentFacts:
     return replace(
         CAPTURED,

@@ -354,6 +354,27 @@ def test_a_deal_that_was_moved_back_and_forth_costs_its_points_once(world: ShopW
     assert world.is_whole()
 
 
+def test_points_spent_elsewhere_while_the_deal_was_out_of_its_stage_are_not_taken_twice(world: ShopWorld) -> None:
+    buyer = world.rich(500)
+    deal = world.deal(buyer)
+    world.wish(deal, 500)
+    for is_paid in (True, False):
+        world.stage(deal, is_paid=is_paid, price=499_000)
+    world.buy(buyer, redeem=400, ref="elsewhere")
+
+    world.stage(deal, is_paid=True, price=499_000)
+    order = world.order(deal)
+    assert (order.redeemed - order.restored, order.accrued) == (100, 449), "what is left pays, the price stands"
+    world.give(buyer, 1_000)
+    before = world.everything()
+    assert world.stage(deal, is_paid=True, price=499_000) == "ничего не изменилось"
+
+    assert world.everything() == before
+    world.stage(deal, is_paid=False, price=499_000)
+    assert world.balance(buyer) == Balance(pending=459, available=1_100)
+    assert world.is_whole()
+
+
 def test_a_damaged_account_does_not_keep_the_holds_of_all_others(world: ShopWorld) -> None:
     damaged, healthy = world.rich(500), world.rich(500)
     for buyer in (damaged, healthy):

@@ -190,7 +190,7 @@ def test_v16_what_burnt_is_not_taken_back_with_the_order(world: ShopWorld) -> No
     assert world.verdict().is_whole
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_v20_five_callbacks_and_three_hooks_in_any_order_are_one_accrual_one_card_one_note(
     rt: Runtime, shop: Shop, clock: StandingClock, seed: int
 ) -> None:

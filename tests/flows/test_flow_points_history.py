@@ -256,7 +256,7 @@ def test_no_history_breaks_the_book(rt: Runtime, clock: StandingClock) -> None:
     run_state_machine_as_test(
         History,
         settings=settings(
-            max_examples=16,
+            max_examples=10,
             stateful_step_count=25,
             phases=(Phase.generate,),
             deadline=None,

@@ -18,7 +18,7 @@ demo: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)  ## Попроб
 	@$(BIN)/kopilka demo $(ARGS)
 
 test: $(VENV)/.dev  ## Быстрые тесты на настоящих PostgreSQL и Valkey (T=tests/wallet выберет часть)
-	@$(BIN)/pytest -m "not chaos and not browser" $(T) $(ARGS)
+	@$(BIN)/pytest -n auto --maxprocesses 4 -m "not chaos and not browser" $(T) $(ARGS)
 
 check: $(VENV)/.dev  ## Стиль, типы, границы пакетов
 	@$(BIN)/ruff format --check .

@@ -42,7 +42,7 @@ SIZES = {
     "quick": Size(
         intake.Plan(rounds=2, seconds=1.0, open_seconds=3.0),
         drain.Plan(rounds=2, known=500, unknown=150),
-        ledger.Plan(rounds=3, count=200),
+        ledger.Plan(members=2_000, rounds=3, seconds=0.6, hot_lots=2_000),
         QUICK_BURN,
         3,
         0.2,
@@ -50,7 +50,7 @@ SIZES = {
     "tiny": Size(
         intake.Plan(rounds=1, seconds=0.2, open_seconds=0.2, connections=4, rest_seconds=0.0),
         drain.Plan(rounds=1, known=10, unknown=5, warm_up=2),
-        ledger.Plan(rounds=1, count=8),
+        ledger.Plan(members=20, rounds=1, seconds=0.1, hot_lots=20),
         TINY_BURN,
         1,
         0.02,
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         lines = measure(SIZES[options.size], options.only or PARTS)
-    except (intake.NotStored, drain.NotWorked, burn.NotBurnt) as failure:
+    except (intake.NotStored, drain.NotWorked, ledger.BookNotWhole, burn.NotBurnt) as failure:
         print(f"WRONG: {failure}", file=sys.stderr)
         return EXIT_ERRORS
     print(render(lines))

@@ -47,7 +47,7 @@ def adjust(rt: Runtime, member_id: int, asked: Adjustment) -> Member:
     now = rt.now()
 
     def work(tx: sa.Connection) -> Member:
-        member = book.lock(tx, member_id)
+        member = book.lock(tx, member_id, now=now)
         prefix = f"adjust:{member_id}:{asked.key}"
         if ledger.is_posted(tx, f"{prefix}:0"):
             return member
@@ -76,7 +76,7 @@ def reward(rt: Runtime, member_id: int, code: str, *, key: str, actor: str) -> M
         raise ActionUnknown(f"В правилах есть: {known}")
 
     def work(tx: sa.Connection) -> Member:
-        member = book.lock(tx, member_id)
+        member = book.lock(tx, member_id, now=now)
         lot_key = f"action:{rules.code}:{member_id}:{'once' if rules.once else key}"
         if rules.once and lots.actions_since(tx, member_id, rules.code, since=_EVER):
             raise ActionLimit

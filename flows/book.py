@@ -14,7 +14,7 @@ from loyalty.account import Account
 from storage import ledger, lots, members, outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     import sqlalchemy as sa
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flows.runtime import Runtime
     from loyalty.ledger import Decision, Lot
     from storage.members import Member
+    from storage.outbox import Kind
 
 Result = TypeVar("Result")
 
@@ -35,9 +36,10 @@ _EVENTS: dict[str, EventType] = {
 }
 
 
-def lock(tx: sa.Connection, member_id: int) -> Member:
-    """The member, locked. Raises MemberNotFound for one who was merged into another since he was named."""
-    member = members.lock(tx, member_id)
+def lock(tx: sa.Connection, member_id: int, *, now: datetime | None = None) -> Member:
+    """The member, locked; with `now` his account is opened quicker. Raises MemberNotFound for one who was merged into
+    another since he was named."""
+    member = members.lock(tx, member_id, now=now)
     if member.merged_into_id is not None:
         raise MemberNotFound
     return member
@@ -52,7 +54,8 @@ def run(rt: Runtime, work: Callable[[sa.Connection], Result]) -> Result:
 
 def open_account(tx: sa.Connection, rt: Runtime, member: Member, *, now: datetime, more: Iterable[Lot] = ()) -> Account:
     """The member's book with what is due already activated and burnt, and `more` lots the decision will touch."""
-    account = Account(member.balance, (*lots.due(tx, member.id, now=now), *more))
+    due = lots.due(tx, member.id, now=now) if member.has_due else ()
+    account = Account(member.balance, (*due, *more))
     bring_up_to_date(account, rt, now=now)
     return account
 
@@ -67,18 +70,20 @@ def save(tx: sa.Connection, rt: Runtime, member_id: int, account: Account, *, oc
     decision = account.decision
     if decision:
         now = rt.now()
-        ledger.post(tx, member_id, decision, occurred_at=occurred_at, now=now)
-        mark_out_of_date(tx, rt, member_id, now=now)
-        _announce(tx, rt, member_id, decision, now=now)
+        if ledger.post_and_mark(tx, member_id, decision, _shown_by(rt), occurred_at=occurred_at, now=now):
+            _announce(tx, rt, member_id, decision, now=now)
     return decision
 
 
 def mark_out_of_date(tx: sa.Connection, rt: Runtime, member_id: int, *, now: datetime) -> None:
     """CRM and Google no longer say what is true of this member."""
-    if rt.crm is not None:
-        outbox.add(tx, "crm", [member_id], now=now)
-    if rt.google is not None:
-        outbox.add(tx, "google", [member_id], now=now)
+    outbox.add_kinds(tx, _shown_by(rt), [member_id], now=now)
+
+
+def _shown_by(rt: Runtime) -> Sequence[Kind]:
+    """Where a member's points are shown outside."""
+    systems: dict[Kind, object] = {"crm": rt.crm, "google": rt.google}
+    return [kind for kind, system in systems.items() if system is not None]
 
 
 def _announce(tx: sa.Connection, rt: Runtime, member_id: int, decision: Decision, *, now: datetime) -> None:

@@ -82,7 +82,7 @@ def follow(tx: sa.Connection, rt: Runtime, order: Order, wish: Wish, *, now: dat
 def _hold_again(tx: sa.Connection, rt: Runtime, order: Order, asked: int, *, now: datetime) -> None:
     if order.member_id is None:
         raise ValueError("a deal that spends points has a member")
-    member = members.lock(tx, order.member_id)
+    member = members.lock(tx, order.member_id, now=now)
     account = holds.free_account(tx, rt, order, member, now=now)
     basket = whole_sum(min(order.price_kopecks, KOPECKS_MAX))
     found = holds.quoted(rt, member, basket, balance=account.balances["available"], redeem=asked, at=now)

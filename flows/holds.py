@@ -104,7 +104,7 @@ def make(rt: Runtime, member_id: int, *, order_ref: str, basket: Basket, points:
         if order.shop_paid_kopecks is not None or order.kept_kopecks:
             raise OrderDiffers("Заказ уже оплачен")
         orders.save_shop_sale(tx, order.id, member_id=member_id, basket=basket, channel=channel)
-        member = book.lock(tx, member_id)
+        member = book.lock(tx, member_id, now=now)
         account = free_account(tx, rt, order, member, now=now)
         found = quoted(rt, member, basket, balance=account.balances["available"], redeem=points, at=now)
         _refuse(found.checkout, points)

@@ -13,60 +13,69 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from loyalty.ledger import Balance, Decision, account_changes, lot_changes
+from storage import outbox
+from storage.db import quick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from loyalty.ledger import LotOpening
+    from storage.outbox import Kind
 
 COUNTERS = ("earned", "pending", "available", "reserved", "redeemed", "expired", "reversed", "settled", "withdrawn")
 
 # One round trip. New lots are inserted with the counters they end the decision with; a transfer finds its lot among
 # those opened or changed by this very statement, so one that names a foreign or unknown lot has none and is refused.
-# The rows travel as JSON: one parameter is far cheaper for the driver than forty arrays.
-_POST = sa.text(
-    """
-    WITH opened AS (
+# The rows travel as JSON: one parameter is far cheaper for the driver than forty arrays. A change names its member, so
+# that the planner expects one row and not a hundred, and looks its lot up by its key.
+_OPENED = """
+    opened AS (
         INSERT INTO lot (key, member_id, order_id, source, rules_version, activates_at, expires_at, opened_at, root_id,
             title, earned, pending, available, reserved, redeemed, expired, reversed, settled, withdrawn)
-        SELECT o.key, :member_id, o.order_id, o.source, o.rules_version, o.activates_at, o.expires_at, :now,
+        SELECT o.key, %(member_id)s, o.order_id, o.source, o.rules_version, o.activates_at, o.expires_at, %(now)s,
             (SELECT root.id FROM lot root WHERE root.key = o.root_key), o.title,
             o.earned, o.pending, o.available, o.reserved, o.redeemed, o.expired, o.reversed, o.settled, o.withdrawn
-        FROM jsonb_to_recordset(CAST(:openings AS jsonb)) AS o(key text, order_id bigint, source text,
+        FROM jsonb_to_recordset(CAST(%(openings)s AS jsonb)) AS o(key text, order_id bigint, source text,
             rules_version text, activates_at timestamptz, expires_at timestamptz, root_key text, title text,
             earned int, pending int, available int, reserved int, redeemed int, expired int, reversed int,
             settled int, withdrawn int)
         RETURNING id, key
-    ), changed AS (
+    )"""
+_CHANGED = """
+    changed AS (
         UPDATE lot SET earned = lot.earned + c.earned, pending = lot.pending + c.pending,
             available = lot.available + c.available, reserved = lot.reserved + c.reserved,
             redeemed = lot.redeemed + c.redeemed, expired = lot.expired + c.expired,
             reversed = lot.reversed + c.reversed, settled = lot.settled + c.settled,
             withdrawn = lot.withdrawn + c.withdrawn
-        FROM jsonb_to_recordset(CAST(:changes AS jsonb)) AS c(key text, earned int, pending int, available int,
-            reserved int, redeemed int, expired int, reversed int, settled int, withdrawn int)
-        WHERE lot.key = c.key AND lot.member_id = :member_id
+        FROM jsonb_to_recordset(CAST(%(changes)s AS jsonb)) AS c(member_id bigint, key text, earned int, pending int,
+            available int, reserved int, redeemed int, expired int, reversed int, settled int, withdrawn int)
+        WHERE c.member_id = %(member_id)s AND lot.key = c.key AND lot.member_id = c.member_id
         RETURNING lot.id, lot.key
-    ), touched AS (
-        SELECT id, key FROM opened UNION ALL SELECT id, key FROM changed
-    ), written AS (
+    )"""
+_WRITTEN = f"""
+    written AS (
         INSERT INTO transfer (key, member_id, lot_id, order_id, move, debit, credit, points, rules_version, occurred_at,
             recorded_at, hold_id, rule, actor, reason)
-        SELECT t.key, :member_id, touched.id, t.order_id, t.move, t.debit, t.credit, t.points, t.rules_version,
-            :occurred_at, :now, t.hold_id, t.rule, t.actor, t.reason
-        FROM jsonb_to_recordset(CAST(:transfers AS jsonb)) AS t(number int, key text, lot_key text, order_id bigint,
+        SELECT t.key, %(member_id)s, touched.id, t.order_id, t.move, t.debit, t.credit, t.points, t.rules_version,
+            %(occurred_at)s, %(now)s, t.hold_id, t.rule, t.actor, t.reason
+        FROM jsonb_to_recordset(CAST(%(transfers)s AS jsonb)) AS t(number int, key text, lot_key text, order_id bigint,
             move text, debit text, credit text, points int, rules_version text, hold_id bigint, rule text, actor text,
             reason text)
         LEFT JOIN touched ON touched.key = t.lot_key
         ORDER BY t.number
-    )
-    UPDATE member SET pending = pending + :pending, available = available + :available, reserved = reserved + :reserved,
-        debt = debt + :debt
-    WHERE id = :member_id
-    RETURNING pending, available, reserved, debt
-    """
-)
+    ), marked AS ({outbox.MARK_MEMBER})
+    UPDATE member SET pending = pending + %(pending)s, available = available + %(available)s,
+        reserved = reserved + %(reserved)s, debt = debt + %(debt)s
+    WHERE id = %(member_id)s
+    RETURNING pending, available, reserved, debt, EXISTS (SELECT FROM webhook_endpoint WHERE is_on)
+"""  # noqa: S608
+_BOTH = "SELECT * FROM opened UNION ALL SELECT * FROM changed"
+_POST = f"WITH {_OPENED}, {_CHANGED}, touched AS ({_BOTH}), {_WRITTEN}"
+# Most decisions only open lots or only change them. The other part would cost much though it found no rows.
+_POST_OPENINGS = f"WITH {_OPENED}, touched AS (SELECT * FROM opened), {_WRITTEN}"  # noqa: S608
+_POST_CHANGES = f"WITH {_CHANGED}, touched AS (SELECT * FROM changed), {_WRITTEN}"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -99,19 +108,48 @@ def post(tx: sa.Connection, member_id: int, decision: Decision, *, occurred_at: 
 
     Raises sqlalchemy.exc.IntegrityError if a key was posted before or a CHECK refuses the result.
     """
-    changes = lot_changes(decision.transfers)
-    new_keys = {lot.key for lot in decision.openings}
+    return _post(tx, member_id, decision, (), occurred_at=occurred_at, now=now)[0]
+
+
+def post_and_mark(
+    tx: sa.Connection,
+    member_id: int,
+    decision: Decision,
+    kinds: Sequence[Kind],
+    *,
+    occurred_at: datetime,
+    now: datetime,
+) -> bool:
+    """The same, and in the same round trip marks the member out of date for the outbox. Returns whether any program of
+    the shop listens to events."""
+    return _post(tx, member_id, decision, kinds, occurred_at=occurred_at, now=now)[1]
+
+
+def _post(
+    tx: sa.Connection,
+    member_id: int,
+    decision: Decision,
+    kinds: Sequence[Kind],
+    *,
+    occurred_at: datetime,
+    now: datetime,
+) -> tuple[Balance, bool]:
+    moved = lot_changes(decision.transfers)
+    openings = [_opening(lot, moved.pop(lot.key, {})) for lot in decision.openings]
+    changes = [{"member_id": member_id, **_change(key, counters)} for key, counters in moved.items()]
     parameters: dict[str, Any] = {
         "member_id": member_id,
         "occurred_at": occurred_at,
         "now": now,
-        "openings": json.dumps([_opening(lot, changes.get(lot.key, {})) for lot in decision.openings]),
-        "changes": json.dumps([_change(key, moved) for key, moved in changes.items() if key not in new_keys]),
+        "openings": json.dumps(openings),
+        "changes": json.dumps(changes),
         "transfers": json.dumps([{"number": n, **vars(one)} for n, one in enumerate(decision.transfers)]),
+        "kinds": f"{{{','.join(kinds)}}}",
         **account_changes(decision.transfers),
     }
-    row = tx.execute(_POST, parameters).one()
-    return Balance(row.pending, row.available, row.reserved, row.debt)
+    statement = _POST if openings and changes else _POST_OPENINGS if openings else _POST_CHANGES
+    *balances, is_listened_to = quick(tx, statement, parameters)[0]
+    return Balance(*balances), is_listened_to
 
 
 def points_of_orders(tx: sa.Connection, order_ids: Iterable[int]) -> dict[int, dict[str, int]]:

@@ -5,11 +5,13 @@ Reads are bounded: a member with thousands of lots costs no more than one with t
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from loyalty.ledger import Lot
+from storage.db import quick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,45 +20,38 @@ if TYPE_CHECKING:
 WALK_STEP = 16
 """Lots read at a time while walking a member's open lots in the order they are spent."""
 
-_COLUMNS = """
-    l.id, l.key, l.source, l.order_id, l.rules_version, l.earned, l.reversed, l.pending, l.available, l.reserved,
-    l.activates_at, l.expires_at, l.redeemed, l.expired, l.settled, l.withdrawn, l.notified_at, l.title,
-    COALESCE((SELECT root.key FROM lot root WHERE root.id = l.root_id), '') AS root_key
-"""
+_ROOT_KEY = "COALESCE((SELECT root.key FROM lot root WHERE root.id = l.root_id), '')"
+_COLUMNS = ", ".join(_ROOT_KEY if one.name == "root_key" else f"l.{one.name}" for one in fields(Lot))
 _SELECT = f"SELECT {_COLUMNS} FROM lot l"  # noqa: S608
 _OF_ORDER = f"""
-    {_SELECT} WHERE l.order_id = :order_id
+    {_SELECT} WHERE l.order_id = %(order_id)s
     UNION {_SELECT} JOIN lot own ON own.id = l.root_id
-    WHERE own.order_id = :order_id AND own.source IN ('accrual', 'welcome')
+    WHERE own.order_id = %(order_id)s AND own.source IN ('accrual', 'welcome')
 """
 _DUE = f"""
-    {_SELECT} WHERE l.member_id = :member_id AND l.pending > 0 AND l.activates_at <= :now
-    UNION {_SELECT} WHERE l.member_id = :member_id AND l.available > 0 AND l.expires_at <= :now
+    {_SELECT} WHERE l.member_id = %(member_id)s AND l.pending > 0 AND l.activates_at <= %(now)s
+    UNION {_SELECT} WHERE l.member_id = %(member_id)s AND l.available > 0 AND l.expires_at <= %(now)s
 """
-_FOR_ORDER = sa.text(f"{_OF_ORDER} UNION {_DUE}")
-_FOR_MEMBER = sa.text(_DUE)
-_BY_KEYS = sa.text(f"{_SELECT} WHERE l.key = ANY(:keys)")
-
-_WALK = sa.text(
-    f"""
-    {_SELECT} WHERE l.member_id = :member_id AND l.available > 0
-    ORDER BY l.expires_at, l.activates_at, l.id LIMIT :step OFFSET :skip
-    """
-)
+_FOR_ORDER = f"{_OF_ORDER} UNION {_DUE}"
+_BY_KEYS = f"{_SELECT} WHERE l.key = ANY(%(keys)s)"
+_WALK = f"""
+    {_SELECT} WHERE l.member_id = %(member_id)s AND l.available > 0
+    ORDER BY l.expires_at, l.activates_at, l.id LIMIT %(step)s OFFSET %(skip)s
+"""
 
 
 def for_order(tx: sa.Connection, member_id: int, order_id: int, *, now: datetime) -> tuple[Lot, ...]:
     """The order's lots, those made of them later, and the member's lots whose day has come."""
-    return _lots(tx.execute(_FOR_ORDER, {"member_id": member_id, "order_id": order_id, "now": now}))
+    return _lots(quick(tx, _FOR_ORDER, {"member_id": member_id, "order_id": order_id, "now": now}))
 
 
 def due(tx: sa.Connection, member_id: int, *, now: datetime) -> tuple[Lot, ...]:
     """The member's lots whose activation or last day has come."""
-    return _lots(tx.execute(_FOR_MEMBER, {"member_id": member_id, "now": now}))
+    return _lots(quick(tx, _DUE, {"member_id": member_id, "now": now}))
 
 
 def by_keys(tx: sa.Connection, keys: Iterable[str]) -> tuple[Lot, ...]:
-    return _lots(tx.execute(_BY_KEYS, {"keys": list(keys)}))
+    return _lots(quick(tx, _BY_KEYS, {"keys": list(keys)}))
 
 
 def open_lots(tx: sa.Connection, member_id: int, *, enough: int) -> list[Lot]:
@@ -66,7 +61,7 @@ def open_lots(tx: sa.Connection, member_id: int, *, enough: int) -> list[Lot]:
     step = WALK_STEP
     while total < enough:
         parameters = {"member_id": member_id, "step": step, "skip": len(found)}
-        more = _lots(tx.execute(_WALK, parameters))
+        more = _lots(quick(tx, _WALK, parameters))
         found += more
         total += sum(lot.available for lot in more)
         if len(more) < step:
@@ -172,5 +167,6 @@ def members_with_due(tx: sa.Connection, *, now: datetime, limit: int) -> Sequenc
     return list(tx.execute(statement, {"now": now, "limit": limit}).scalars())
 
 
-def _lots(found: Iterable[sa.Row[Any]]) -> tuple[Lot, ...]:
-    return tuple(Lot(**row._mapping) for row in found)
+def _lots(found: Iterable[Sequence[Any]]) -> tuple[Lot, ...]:
+    """`_COLUMNS` stand in the order of Lot's fields."""
+    return tuple(Lot(*row) for row in found)

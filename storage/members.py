@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from loyalty.ledger import Balance
+from storage.db import quick
 from storage.text import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
 NAME_CHARS_MAX = 200
@@ -21,7 +22,8 @@ NAME_CHARS_MAX = 200
 class Member:
     """A programme member. `contact_ref` is the CRM's contact, None if the CRM does not know him; `card_token` opens the
     buyer's page. `segment_falls_at`: he leaves his segment then unless he buys; `manual_segment_code`: put there by a
-    person. A member who was merged into another holds nothing and answers to nothing."""
+    person. A member who was merged into another holds nothing and answers to nothing. `has_due`: a lot of his may be
+    due; known only if he was locked with a `now`."""
 
     id: int
     contact_ref: int | None
@@ -36,6 +38,7 @@ class Member:
     birthday: date | None = None
     birthday_set_at: datetime | None = None
     merged_into_id: int | None = None
+    has_due: bool = True
 
     @property
     def contact(self) -> int:
@@ -70,7 +73,13 @@ _ENROL = sa.text(
     RETURNING {_COLUMNS}, (xmax = 0) AS is_new
     """  # noqa: S608
 )
-_LOCK = sa.text(f"SELECT {_COLUMNS} FROM member WHERE id = :id FOR NO KEY UPDATE")  # noqa: S608
+_LOCK = f"SELECT {_COLUMNS} FROM member WHERE id = %(id)s FOR NO KEY UPDATE"  # noqa: S608
+_LOCK_AT = f"""
+    SELECT {_COLUMNS},
+        EXISTS (SELECT FROM lot WHERE member_id = %(id)s AND pending > 0 AND activates_at <= %(now)s)
+        OR EXISTS (SELECT FROM lot WHERE member_id = %(id)s AND available > 0 AND expires_at <= %(now)s)
+    FROM member WHERE id = %(id)s FOR NO KEY UPDATE
+"""  # noqa: S608
 _BY_IDS = sa.text(f"SELECT {_COLUMNS} FROM member WHERE id = ANY(:ids)")  # noqa: S608
 # Whoever is found by an old name of a merged member is the one he was merged into.
 _LIVING = f"SELECT {_COLUMNS} FROM member WHERE id = (SELECT COALESCE(merged_into_id, id) FROM member WHERE"  # noqa: S608
@@ -99,12 +108,15 @@ def enrol(
     ).one()
     if row.merged_into_id is not None:
         return lock(tx, int(row.merged_into_id)), False
-    return _member(row), bool(row.is_new)
+    return _member(row[:-1]), bool(row.is_new)
 
 
-def lock(tx: sa.Connection, member_id: int) -> Member:
-    """The member, locked until the transaction ends."""
-    return _member(tx.execute(_LOCK, {"id": member_id}).one())
+def lock(tx: sa.Connection, member_id: int, *, now: datetime | None = None) -> Member:
+    """The member, locked until the transaction ends. With `now` it says whether a lot of his is due: of what others
+    post while we wait for the lock nothing can be, because a decision leaves nothing due behind."""
+    if now is None:
+        return _member(quick(tx, _LOCK, {"id": member_id})[0])
+    return _member(quick(tx, _LOCK_AT, {"id": member_id, "now": now})[0])
 
 
 def by_ids(tx: sa.Connection, ids: Iterable[int]) -> dict[int, Member]:
@@ -184,19 +196,7 @@ def count(tx: sa.Connection) -> int:
     return int(tx.execute(sa.text("SELECT count(*) FROM member")).scalar_one())
 
 
-def _member(row: sa.Row[Any]) -> Member:
-    return Member(
-        id=int(row.id),
-        contact_ref=row.contact_ref,
-        name=row.name,
-        card_token=row.card_token,
-        card_serial=row.card_serial,
-        card_number=row.card_number,
-        segment_code=row.segment_code,
-        balance=Balance(row.pending, row.available, row.reserved, row.debt),
-        manual_segment_code=row.manual_segment_code,
-        segment_falls_at=row.segment_falls_at,
-        birthday=row.birthday,
-        birthday_set_at=row.birthday_set_at,
-        merged_into_id=row.merged_into_id,
-    )
+def _member(row: Sequence[Any]) -> Member:
+    """`_COLUMNS` stand in the order of Member's fields, with four columns for the balance."""
+    values = (*row[:7], Balance(*row[7:11]), *row[11:])
+    return Member(*values)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from storage import boxes
+from storage.db import quick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,9 +31,7 @@ class OutboxRow:
     target_id: int
 
 
-_ADD = sa.text(
-    """
-    INSERT INTO outbox (kind, target_id, created_at, due_at) VALUES (:kind, :target_id, :now, :due_at)
+_AGAIN = """
     ON CONFLICT ON CONSTRAINT one_row_per_target DO UPDATE SET
         wanted = outbox.wanted + 1,
         failures = CASE WHEN outbox.state = 'parked' THEN 0 ELSE outbox.failures END,
@@ -40,8 +39,19 @@ _ADD = sa.text(
                       WHEN outbox.failures > 0 THEN outbox.due_at
                       ELSE LEAST(outbox.due_at, EXCLUDED.due_at) END,
         state = CASE WHEN outbox.state IN ('done', 'parked') THEN 'waiting' ELSE outbox.state END
-    """
-)
+    RETURNING id
+"""
+_ADD = f"""
+    INSERT INTO outbox (kind, target_id, created_at, due_at)
+    SELECT kind, target_id, %(now)s, %(due_at)s
+    FROM unnest(CAST(%(kinds)s AS text[])) AS kind CROSS JOIN unnest(CAST(%(target_ids)s AS bigint[])) AS target_id
+    ORDER BY kind, target_id {_AGAIN}
+"""  # noqa: S608
+MARK_MEMBER = f"""
+    INSERT INTO outbox (kind, target_id, created_at, due_at)
+    SELECT kind, %(member_id)s, %(now)s, %(now)s FROM unnest(CAST(%(kinds)s AS text[])) AS kind {_AGAIN}
+"""  # noqa: S608
+"""`add_kinds` for one member, as a part of a larger statement."""
 _CLAIM = boxes.claim_sql("outbox", "box.target_id", condition="kind = :kind")
 
 
@@ -49,11 +59,21 @@ def add(
     tx: sa.Connection, kind: Kind, target_ids: Iterable[int], *, now: datetime, due_at: datetime | None = None
 ) -> None:
     """Marks targets out of date. A target that is failing keeps its planned retry."""
-    parameters = [
-        {"kind": kind, "target_id": target_id, "now": now, "due_at": due_at or now} for target_id in sorted(target_ids)
-    ]
-    if parameters:
-        tx.execute(_ADD, parameters)
+    add_kinds(tx, [kind], target_ids, now=now, due_at=due_at)
+
+
+def add_kinds(
+    tx: sa.Connection,
+    kinds: Sequence[Kind],
+    target_ids: Iterable[int],
+    *,
+    now: datetime,
+    due_at: datetime | None = None,
+) -> None:
+    """The same for several kinds at once."""
+    targets = sorted(set(target_ids))
+    if kinds and targets:
+        quick(tx, _ADD, {"kinds": list(kinds), "target_ids": targets, "now": now, "due_at": due_at or now})
 
 
 def claim(

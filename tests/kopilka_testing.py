@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import psycopg
 import requests
 
 from flows import inbox, outbox
@@ -47,6 +48,31 @@ class StandingClock:
 
     def forward(self, **by: float) -> None:
         self.at += timedelta(**by)
+
+
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+
+
+class KeptDatabase:
+    """One database for all tests that do not break theirs: emptying it takes 5 ms, cloning one takes 150."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._connection = self._connect()
+        tables = self._connection.execute(_TABLES).fetchall()
+        self._forget = ";".join(f'DELETE FROM "{name}"' for (name,) in tables)
+
+    def empty(self) -> None:
+        if self._connection.closed:  # some tests cut every connection there is
+            self._connection = self._connect()
+        # The ledger refuses to forget otherwise.
+        self._connection.execute(f"BEGIN; SET LOCAL session_replication_role = replica; {self._forget}; COMMIT")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _connect(self) -> psycopg.Connection:
+        return psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True)
 
 
 class SilentBell(Bell):

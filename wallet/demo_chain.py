@@ -44,11 +44,11 @@ class _Issuer:
     key: RSAPrivateKey
 
 
-def make_demo_chain(*, pass_type_id: str, team_id: str, now: datetime) -> DemoChain:
-    """Three new RSA keys and their certificates. ValueError if a name is too long for X.509."""
-    root = _Issuer(_name("Root CA"), _new_key())
-    wwdr = _Issuer(_name("Worldwide Developer Relations"), _new_key())
-    key = _new_key()
+def make_demo_chain(*, pass_type_id: str, team_id: str, now: datetime, rsa_bits: int = RSA_KEY_BITS) -> DemoChain:
+    """Three new RSA keys and their certificates; Apple's have 2048 bits. ValueError if a name is too long for X.509."""
+    root = _Issuer(_name("Root CA"), _new_key(rsa_bits))
+    wwdr = _Issuer(_name("Worldwide Developer Relations"), _new_key(rsa_bits))
+    key = _new_key(rsa_bits)
     root_certificate = _ca(_builder(root.name, root.key.public_key(), root, serial=1, now=now), root)
     wwdr_certificate = _ca(_builder(wwdr.name, wwdr.key.public_key(), root, serial=2, now=now), root)
     subject = _name("Pass Type ID", pass_type_id=pass_type_id, team_id=team_id)
@@ -61,8 +61,8 @@ def make_demo_chain(*, pass_type_id: str, team_id: str, now: datetime) -> DemoCh
     )
 
 
-def _new_key() -> RSAPrivateKey:
-    return generate_private_key(public_exponent=65537, key_size=RSA_KEY_BITS)
+def _new_key(rsa_bits: int) -> RSAPrivateKey:
+    return generate_private_key(public_exponent=65537, key_size=rsa_bits)
 
 
 def _name(role: str, *, pass_type_id: str | None = None, team_id: str | None = None) -> x509.Name:

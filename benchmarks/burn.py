@@ -276,8 +276,8 @@ _LOTS = sa.text(
         RETURNING id, key, member_id
     ), written AS (
         INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,
-            recorded_at)
-        SELECT key, member_id, id, 'opening', 'opening', 'available', 100, :version, :now, :now FROM opened
+            recorded_at, rule)
+        SELECT key, member_id, id, 'opening', 'opening', 'available', 100, :version, :now, :now, 'opening' FROM opened
     )
     UPDATE member SET available = available + 100 FROM opened WHERE member.id = opened.member_id
     """

@@ -277,8 +277,9 @@ _LOTS = sa.text(
         RETURNING id, key, member_id
     ), written AS (
         INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,
-            recorded_at)
-        SELECT key, member_id, id, 'opening', 'opening', 'available', :points, :version, :now, :now FROM opened
+            recorded_at, rule)
+        SELECT key, member_id, id, 'opening', 'opening', 'available', :points, :version, :now, :now, 'opening'
+        FROM opened
     )
     UPDATE member SET available = available + :points * CAST(:lots AS int) WHERE id BETWEEN :first AND :last
     """

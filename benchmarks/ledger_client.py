@@ -19,7 +19,8 @@ import psycopg
 
 from config.logs import configure_logging
 from config.settings import load_settings
-from flows import book, holds, shop
+from flows import book, holds, quoting, shop
+from flows.people import Names
 from flows.runtime import Runtime, build_runtime, prepare
 from loyalty.account import Cause
 from loyalty.basket import Basket, Line
@@ -138,7 +139,9 @@ class Client:
         rt, now, left = self.rt, self.rt.now(), SPENT
         with rt.db.begin() as tx:
             member = book.lock(tx, member_id, now=now)
-            account = book.open_account(tx, rt, member, now=now, more=lots.open_lots(tx, member_id, enough=SPENT))
+            account = book.open_account(
+                tx, rt, member, now=now, more=lots.open_lots(tx, member_id, enough=SPENT, now=now)
+            )
             for number, lot in enumerate(account.spendable(now=now)):
                 taken = min(left, lot.available)
                 if taken == 0:
@@ -162,7 +165,7 @@ class Client:
 
     def quote(self, member_id: int, key: str) -> None:
         del key
-        holds.quote(self.rt, member_id, BASKET, redeem=SPENT)
+        quoting.quote(self.rt, Names(member_id=member_id), BASKET, redeem=SPENT)
 
 
 def _is_even(key: str) -> bool:

@@ -8,8 +8,8 @@ import click
 
 from cli.common import fail, print_json, runtime
 from cli.inputs import instant
+from cli.refused import denied_is_told
 from flows.present import spaced_number
-from flows.refusals import Denied, SeveralMembers
 from loyalty.phrases import moment, valid_until
 from loyalty.wording import count_text, thousands
 
@@ -49,24 +49,12 @@ def _report(rt: Runtime, member: str | None, contact: int | None, at: str | None
     from flows import explaining  # noqa: PLC0415
 
     moment_asked = None if at is None else instant(at, rt.programme.timezone)
-    try:
+    with denied_is_told():
         if contact is not None:
             member_id = explaining.member_of_contact(rt, contact)
         else:
             member_id = explaining.member_named(rt, member or "")
         return explaining.balance_at(rt, member_id, moment_asked)
-    except SeveralMembers as refused:
-        ids = ", ".join(str(one) for one in _members(refused))
-        fail(refused.title, f"повторите с номером одного из участников: {ids}")
-    except explaining.NotYet as refused:
-        fail(refused.title, refused.hint)
-    except Denied as refused:
-        fail(refused.detail or refused.title, "нужен номер участника, карты, телефон или почта")
-
-
-def _members(refused: SeveralMembers) -> list[Any]:
-    found = refused.details.get("members")
-    return found if isinstance(found, list) else []
 
 
 def _head(rt: Runtime, report: BalanceReport) -> list[str]:

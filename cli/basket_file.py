@@ -110,12 +110,22 @@ def _bytes(name: str) -> bytes:
 
 def _parsed(data: bytes) -> Any:
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_without_repeats)
     except json.JSONDecodeError as failure:
         where = f"строка {failure.lineno}, знак {failure.colno}"
         raise BadInput(f"Это не JSON: {where}", "проверьте скобки, запятые и кавычки") from failure
     except (ValueError, RecursionError) as failure:  # not UTF-8, a number of thousands of digits, brackets without end
         raise BadInput("Это не JSON в кодировке UTF-8", "сохраните файл в UTF-8, числа не длиннее 13 цифр") from failure
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON lets the last of two equal keys win, and nobody would see which price was meant."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise BadInput(f"Ключ {key[:TEXT_CHARS_MAX]!r} стоит дважды", "оставьте один")
+        found[key] = value
+    return found
 
 
 def _line(value: Any, path: str) -> Line:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from config.clock import system_clock
 from config.programme import check_programme
 from config.settings import SettingsInvalid, programme_path, read_environment
 
@@ -34,7 +35,7 @@ def check(path: Path | None, *, as_json: bool, strict: bool) -> None:
     """
     try:
         env = read_environment()
-        result = check_programme(path or programme_path(env), env)
+        result = check_programme(path or programme_path(env), env, now=system_clock())
     except SettingsInvalid as fault:
         click.echo(str(fault), err=True)
         sys.exit(EXIT_ERRORS)

@@ -18,6 +18,7 @@ from flows.errors import (
     ProgrammeInvalid,
     SchemaMismatch,
     SettingsInvalid,
+    TablesInUse,
     WalletError,
 )
 from flows.runtime import Runtime, build_runtime, prepare
@@ -63,7 +64,7 @@ def explained() -> Iterator[None]:
     """Turns failures that a person can mend into text and exit code 2."""
     try:
         yield
-    except (SettingsInvalid, KeyMismatch, SchemaMismatch) as failure:
+    except (SettingsInvalid, KeyMismatch, SchemaMismatch, TablesInUse) as failure:
         fail(str(failure))
     except ProgrammeInvalid as failure:
         fail(str(failure), "kopilka check покажет каждую ошибку с местом в файле")

@@ -9,7 +9,17 @@ from zoneinfo import ZoneInfo
 from cli.common import fail
 
 ROUBLES_MAX = Decimal(10**10)
+SIGNATURE_CHARS_MAX = 100
+KEY_CHARS_MAX = 200
 YEARS = (1970, 2200)
+
+
+def shown_text(option: str, text: str, chars_max: int) -> str:
+    """What others will read later, on a terminal too: without the spaces around it."""
+    value = text.strip()
+    if not value or len(value) > chars_max or not value.replace("\u00a0", " ").isprintable():
+        fail(f"Значение {option} не годится", f"от 1 до {chars_max} печатных знаков в одну строку")
+    return value
 
 
 def kopecks(text: str) -> int:

@@ -33,6 +33,14 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """Imports a command's module only when that command is wanted."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Bytes that are no text would come out again only in the database or on the terminal, as a failure."""
+        if not all(_is_text(one) for one in args):
+            from cli.common import fail  # noqa: PLC0415 - `--help` must not wait for it
+
+            fail("Среди слов команды есть не текст в UTF-8", "наберите команду заново; кодировка терминала UTF-8")
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 
@@ -42,6 +50,14 @@ class LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

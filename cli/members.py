@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import getpass
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from cli.common import fail, print_json, runtime
-from flows.refusals import Denied
+from cli.inputs import KEY_CHARS_MAX, SIGNATURE_CHARS_MAX, shown_text
+from cli.refused import denied_is_told
+from flows import adjusting
 from loyalty.wording import count_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flows.runtime import Runtime
     from loyalty.ledger import Balance
 
-REASONS = ("mistake", "complaint", "gift", "other")
+REASONS = list(adjusting.REASON_WORDS)
 COMMENT_CHARS_MAX = 500
 POINTS_MAX = 1_000_000_000
 
@@ -43,17 +42,18 @@ def adjust(
 
     Чтобы снять, поставьте перед числом два дефиса: kopilka member adjust --reason … --comment … MEMBER -- -300
     """
-    if points == 0 or not comment.strip() or len(comment) > COMMENT_CHARS_MAX:
-        fail("Нужны баллы, не ноль, и объяснение", f"--comment: от 1 до {COMMENT_CHARS_MAX} знаков")
-    with runtime() as rt, _denied_is_told():
-        from flows import adjusting  # noqa: PLC0415
-
+    if points == 0:
+        fail("Нужны баллы, не ноль", "напишите, сколько дать; чтобы снять, поставьте перед числом минус")
+    why = shown_text("--comment", comment, COMMENT_CHARS_MAX)
+    who_did = shown_text("--by", actor or getpass.getuser(), SIGNATURE_CHARS_MAX)
+    name = None if key is None else shown_text("--key", key, KEY_CHARS_MAX)
+    with runtime() as rt, denied_is_told():
         asked = adjusting.Adjustment(
             points=points,
             reason=reason,  # type: ignore[arg-type]
-            comment=comment.strip(),
-            actor=f"kopilka: {actor or getpass.getuser()}",
-            key=key or rt.new_id("cli"),
+            comment=why,
+            actor=f"kopilka: {who_did}",
+            key=name or rt.new_id("cli"),
         )
         done = adjusting.adjust(rt, _named(rt, who), asked)
         _show(rt, done.id, done.balance, as_json=as_json)
@@ -66,11 +66,10 @@ def adjust(
 @click.option("--json", "as_json", is_flag=True, help="Ответ для программы.")
 def reward(who: str, code: str, *, key: str | None, as_json: bool) -> None:
     """Баллы за действие из gifts.actions файла правил: kopilka member reward +79161234567 review"""
-    with runtime() as rt, _denied_is_told():
-        from flows import adjusting  # noqa: PLC0415
-
+    name = None if key is None else shown_text("--key", key, KEY_CHARS_MAX)
+    with runtime() as rt, denied_is_told():
         actor = f"kopilka: {getpass.getuser()}"
-        done = adjusting.reward(rt, _named(rt, who), code, key=key or rt.new_id("cli"), actor=actor)
+        done = adjusting.reward(rt, _named(rt, who), code, key=name or rt.new_id("cli"), actor=actor)
         _show(rt, done.id, done.balance, as_json=as_json)
 
 
@@ -80,7 +79,7 @@ def reward(who: str, code: str, *, key: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Ответ для программы.")
 def merge(gone: str, kept: str, *, as_json: bool) -> None:
     """Двое участников оказались одним человеком: баллы, сроки и заказы первого переходят второму. Назад не вернуть."""
-    with runtime() as rt, _denied_is_told():
+    with runtime() as rt, denied_is_told():
         from flows import people  # noqa: PLC0415
 
         done = people.merge(rt, from_id=_named(rt, gone), into_id=_named(rt, kept))
@@ -98,12 +97,3 @@ def _show(rt: Runtime, member_id: int, found: Balance, *, as_json: bool) -> None
         print_json({"member": member_id, "balance": {**vars(found), "net": found.net}})
         return
     click.echo(f"Участник {member_id}: доступно {count_text(found.available, rt.point_forms)}")
-
-
-@contextmanager
-def _denied_is_told() -> Iterator[None]:
-    try:
-        yield
-    except Denied as denied:
-        detail = f": {denied.detail}" if denied.detail else ""
-        fail(f"{denied.title}{detail}", denied.hint)

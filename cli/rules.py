@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.common import EXIT_WARNINGS, fail, print_json, runtime
+from cli.inputs import SIGNATURE_CHARS_MAX, shown_text
 from loyalty.phrases import ORDERS, moment, roubles, signed
 from loyalty.wording import count_text, thousands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flows.planning import Application, Cost, Plan
     from flows.runtime import Runtime
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 PROGRESS_EVERY_S = 10.0
 _KEPT = "Уже начисленные баллы и возвраты старых заказов остаются по прежним правилам."
-_SECTIONS = "Разделы card, mail, amocrm и acquirers действуют с запуска программы, применять их не нужно."
+_READ_AT_START = "ПИН (redeem.pin), разделы card, mail, amocrm и acquirers читаются при запуске"
 
 
 @click.command()
@@ -54,23 +55,38 @@ def plan(*, as_json: bool, is_strict: bool, is_history: bool) -> None:
 @click.option("--yes", "is_agreed", is_flag=True, help="Не спрашивать.")
 @click.option("--by", help="Кто применяет; по умолчанию имя пользователя системы.")
 def apply(*, is_agreed: bool, by: str | None) -> None:
-    """Сделать файл правил действующими правилами. Работающие процессы перейдут на них сами за несколько секунд."""
-    from flows import planning  # noqa: PLC0415
+    """Сделать файл правил действующими правилами. Работающие процессы перейдут на них сами за несколько секунд.
+
+    Но ПИН, почта, карта, amoCRM и эквайринг читаются при запуске: если изменилось это, перезапустите web и worker.
+    """
+    from flows import planning, restarting  # noqa: PLC0415
+
+    who = shown_text("--by", by or _user(), SIGNATURE_CHARS_MAX)
 
     with runtime() as rt:
         found = _planned(rt)
         for line in _lines(found, rt.point_forms):
             click.echo(line)
+        to_reread = restarting.parts_to_reread(rt)
         if found.is_empty:
+            _ask_for_restart(to_reread)
             return
         if not is_agreed and not _agrees():
             click.echo("Ничего не изменено.")
             return
         try:
-            planning.apply(rt, by or _user(), planned=found)
+            planning.apply(rt, who, planned=found)
         except planning.RulesMoved:
             fail("Пока вы смотрели, файл или действующие правила изменились: ничего не применено", "kopilka plan")
-        click.echo(f"Действуют правила версии {found.proposed}. {_SECTIONS}")
+        click.echo(f"Действуют правила версии {found.proposed}.")
+        _ask_for_restart(to_reread)
+
+
+def _ask_for_restart(parts: Sequence[str]) -> None:
+    """Points are spent or not by what a process knows of the PIN and the mail server, and it looks only once."""
+    if parts:
+        changed = f"а с прошлого применения изменилось: {', '.join(parts)}"
+        click.echo(f"Внимание: перезапустите kopilka web и worker: {_READ_AT_START}, {changed}.")
 
 
 def _planned(rt: Runtime) -> Plan:

@@ -19,7 +19,10 @@ BODY_BYTES_MAX = 512 * 1024
 
 @click.command()
 def migrate() -> None:
-    """Привести схему базы к версии программы."""
+    """Привести схему базы к версии программы.
+
+    При обновлении сначала остановите web, worker и sweep: работники прежней версии с новой схемой не работают.
+    """
     from flows import migrating  # noqa: PLC0415
 
     with explained():

@@ -20,7 +20,7 @@ from config.settings import programme_path, read_environment
 from loyalty import accrual, segments
 from loyalty.basket import BadBasket, Basket, Line
 from loyalty.checkout import checkout
-from loyalty.explain import Asked, of_checkout, of_welcome
+from loyalty.explain import Asked, of_checkout, of_first_order
 from loyalty.orders import OrderFacts
 from loyalty.redemption import Allocation, Spent
 from loyalty.segments import Purchases, by_code, segment_for
@@ -124,10 +124,8 @@ def _ending(file: ProgrammeFile, question: Question, result: Checkout, target: T
     """What the order brings beside its own points: a welcome, a segment; and the sum of all."""
     found = []
     if target.welcomed:
-        if target.accrued < result.earned.total:
-            found.append(_cited(file, "Это первый заказ: вместо начисления приветственные", "welcome.with_base"))
-        welcome = of_welcome(file.programme, at=at, rules_version=file.version)
-        found += [_cited(file, line.text, line.rule) for line in welcome]
+        lines = of_first_order(result, file.programme, at=at, rules_version=file.version)
+        found += [_cited(file, line.text, line.rule) for line in lines]
     if not question.is_segment_known:  # else his earlier orders are not known
         spent = Purchases(question.kept_orders + target.is_kept, result.due_kopecks)
         reached = segment_for(spent, file.programme.segments, file.programme.segment_policy)

@@ -1,13 +1,15 @@
 """Rules that are right one by one and wrong together.
 
-Owns the checks between sections; those of segments and of lifetimes have files of their own. Each looks only at what
-was read without a mistake, so that a mistake elsewhere neither hides nor doubles what is said here.
+Owns the checks between sections; those of segments, of lifetimes and of rules that do nothing have files of their own.
+Each looks only at what was read without a mistake, so that a mistake elsewhere neither hides nor doubles what is said
+here.
 """
 
 from __future__ import annotations
 
+from config.idle_checks import check_idle_rules
 from config.lifetime_checks import check_lifetimes
-from config.model import CardConfig
+from config.model import AmoCrmConfig, CardConfig
 from config.section import Notes
 from config.segment_checks import check_segments
 from loyalty.programme import Programme
@@ -15,9 +17,13 @@ from loyalty.programme import Programme
 MIN_CONTRAST = 4.5  # WCAG 2.1, 1.4.3, level AA for text
 
 
-def check_together(notes: Notes, programme: Programme, card: CardConfig) -> None:
+def check_together(
+    notes: Notes, programme: Programme, card: CardConfig, amocrm: AmoCrmConfig | None, today: str | None
+) -> None:
+    """`today` is the programme's day, ISO; None: what the calendar has ended is not looked for."""
     check_segments(notes, programme)
     check_lifetimes(notes, programme)
+    check_idle_rules(notes, programme, amocrm, today)
     _something_earns(notes, programme)
     _codes_can_be_sent(notes, programme)
     _colours_are_readable(notes, card)

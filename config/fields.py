@@ -38,6 +38,7 @@ _SPAN = re.compile(r"([0-9]+)\s*([^\W\d_]*)\.?")
 _MONEY = re.compile(r"([0-9]{1,12})(?:[.,]([0-9]{1,2}))?\s*(RUB|₽|руб\.?|рубль|рубля|рублей)", re.IGNORECASE)
 _TIMES = re.compile(r"[xXхХ×]?\s*([0-9]{1,4}(?:[.,][0-9]{1,9})?)\s*[xXхХ×]?")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}")
+_NO_PLACES = frozenset({"localtime", "posixrules", "Factory", "posix", "right"})
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _YES_NO: Mapping[str, bool] = {"yes": True, "true": True, "да": True, "no": False, "false": False, "нет": False}
 
@@ -179,13 +180,13 @@ def colour(text: str) -> str:
 
 
 def time_zone(text: str) -> str:
-    """A name of the IANA database."""
+    """A name of the IANA database; one that means «this machine's zone» or that is a second copy of another is none."""
     try:
-        if _ZONE.fullmatch(text):
+        if _ZONE.fullmatch(text) and text.partition("/")[0] not in _NO_PLACES:
             return zoneinfo.ZoneInfo(text).key
     except (KeyError, ValueError, OSError):
         pass
-    near = closest(text, zoneinfo.available_timezones())
+    near = closest(text, zoneinfo.available_timezones() - _NO_PLACES)
     fix = f"возможно, «{near}»?" if near else "напишите город, например Europe/Moscow или Asia/Yekaterinburg"
     raise FieldError("timezone", f"нет часового пояса {quote(text)}", fix)
 

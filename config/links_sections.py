@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from config import fields
+from config.masking import quote
 from config.model import AcquirerConfig, AmoCrmConfig, ContactFieldRole, LeadFieldRole, OAuthConfig, Provider
 from config.secret_fields import Outside
 from config.section import Keys, Notes, Section, refuse_repeats
@@ -73,12 +74,15 @@ def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
     account, host = section.need("account", _account, "sportgory")
     token, oauth = _access(section, outside)
     crm_fields = section.sub("fields", FIELDS_KEYS)
+    paid_status = section.need("paid_status", name, "Оплачен")
+    refund_status = section.get("refund_status", name, None)
+    _stages_differ(section, paid_status, refund_status)
     return AmoCrmConfig(
         account=account,
         host=host,
         pipeline=section.need("pipeline", name, "Интернет-магазин"),
-        paid_status=section.need("paid_status", name, "Оплачен"),
-        refund_status=section.get("refund_status", name, None),
+        paid_status=paid_status,
+        refund_status=refund_status,
         create_missing_fields=section.get("create_missing_fields", fields.yes_no, default=False),
         contact_fields=_field_names(crm_fields, "contact", CONTACT_KEYS, CONTACT_FIELDS),
         customers=section.get("customers", fields.yes_no, default=False),
@@ -97,6 +101,13 @@ def read_acquirers(root: Section, outside: Outside) -> tuple[AcquirerConfig, ...
     refuse_repeats(root.notes, named, "duplicate-provider", "эквайринг", fix="оставьте одну запись")
     complete = (acquirer for _, acquirer in read if acquirer is not None)
     return tuple(one for one in complete if len(one.credentials) == len(_CREDENTIALS[one.provider]))
+
+
+def _stages_differ(section: Section, paid: str, refund: str | None) -> None:
+    path = section.at("refund_status")
+    if refund is not None and refund.casefold() == paid.casefold() and section.notes.intact(path):
+        message = f"этап возврата тот же, что и этап оплаты: {quote(refund)}; каждая оплата стала бы возвратом"
+        section.notes.error_at_path(path, "same-stage", message, "назовите другой этап или уберите refund_status")
 
 
 def _account(text: str) -> tuple[str, str]:

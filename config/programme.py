@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from config.card_section import read_card
 from config.cross_checks import check_together
@@ -91,11 +93,13 @@ def load_programme(path: Path, env: Mapping[str, str]) -> ProgrammeFile:
     return result.programme_file
 
 
-def check_programme(path: Path, env: Mapping[str, str], *, secrets_required: bool = False) -> CheckResult:
+def check_programme(
+    path: Path, env: Mapping[str, str], *, secrets_required: bool = False, now: datetime | None = None
+) -> CheckResult:
     """Everything that is wrong with the file. Never raises for bad content.
 
     Without `secrets_required` an absent secret is a warning, and the result lacks what needs it: the acquirer, the
-    Apple or Google account, amoCRM's token.
+    Apple or Google account, amoCRM's token. With `now` it also warns of rules whose last day is over.
     """
     try:
         with path.open("rb") as file:
@@ -106,13 +110,13 @@ def check_programme(path: Path, env: Mapping[str, str], *, secrets_required: boo
         return CheckResult(None, (error_at(_START, "file-missing", reason, fix),), Source(str(path), ()))
     document = read_yaml(data)
     notes = Notes(problems=list(document.problems))
-    programme_file = _read(document, path, notes, Outside(env, path.parent, secrets_required))
+    programme_file = _read(document, path, notes, Outside(env, path.parent, secrets_required), now)
     problems = in_file_order(notes.problems)
     source = masked_source(str(path), document, shown_lines(problems))
     return CheckResult(None if notes.has_errors else programme_file, problems, source)
 
 
-def _read(document: Document, path: Path, notes: Notes, outside: Outside) -> ProgrammeFile | None:
+def _read(document: Document, path: Path, notes: Notes, outside: Outside, now: datetime | None) -> ProgrammeFile | None:
     if document.root is None:
         if not notes.has_errors:
             fix = "начните с version: 1; образец создаст kopilka init"
@@ -126,5 +130,6 @@ def _read(document: Document, path: Path, notes: Notes, outside: Outside) -> Pro
     amocrm = read_amocrm(root, outside)
     acquirers = read_acquirers(root, outside)
     if root.readable:
-        check_together(notes, programme, card)
+        today = None if now is None else now.astimezone(ZoneInfo(programme.timezone)).date().isoformat()
+        check_together(notes, programme, card, amocrm, today)
     return ProgrammeFile(programme, card, amocrm, acquirers, path, notes.lines(), mail, redeem_pin)

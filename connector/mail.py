@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import structlog
 
 from connector.errors import ConnectorError, NeedsReauth, NotConfigured, Refused, TimedOut, Unreachable
+from loyalty import mail_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,17 +35,15 @@ LETTER_STEPS = 3
 """The server may think about the letter itself for as long as three other steps: it looks for spam meanwhile."""
 
 WHOLE_LETTER_TIMEOUT_S = 60.0
-ADDRESS_CHARS_MAX = 254
-LOCAL_CHARS_MAX = 64
 HEADER_CHARS_MAX = 500
 LETTER_BYTES_MAX = 200_000
-_WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LOCAL_PART = re.compile(rf"{_WORD}(?:\.{_WORD})*")
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ENHANCED_CODE = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 _POLICY = compat32.clone(linesep="\r\n")
 _BAD_ADDRESS, _BAD_CONTENT = 553, 554
+_FOREIGN_LETTERS = (
+    "в разделе mail файла правил имя сервера, username или пароль записаны знаками, которых почта не понимает: "
+    "исправьте их и перезапустите kopilka worker"
+)
 
 Security = Literal["none", "starttls", "tls"]
 _Phase = Literal["greeting", "recipient", "letter"]
@@ -146,6 +145,8 @@ class Mailer:
                 _accepted(server.data(letter))
         except ConnectorError as failure:
             return failure
+        except UnicodeError:  # only what the settings say can hold such letters, and they are used before the letter
+            return NotConfigured(_FOREIGN_LETTERS)
         except (smtplib.SMTPException, OSError) as failure:  # a timeout and a TLS failure are OSErrors
             return _translated(failure, phase)
         return None
@@ -187,18 +188,8 @@ class Mailer:
 
 def checked_recipient(address: str) -> str:
     """The address as the server wants it (a national domain in its ASCII form). Raises BadLetter."""
-    local, _, domain = address.partition("@")
-    try:
-        ascii_domain = domain.encode("idna").decode() if not domain.isascii() else domain
-    except UnicodeError:
-        ascii_domain = ""
-    whole = f"{local}@{ascii_domain}"
-    if (
-        len(whole) > ADDRESS_CHARS_MAX
-        or len(local) > LOCAL_CHARS_MAX
-        or not _LOCAL_PART.fullmatch(local)
-        or not _DOMAIN.fullmatch(ascii_domain)
-    ):
+    whole = mail_address.as_sent(address)
+    if whole is None:
         raise BadLetter("the recipient's address is not one", status=_BAD_ADDRESS)
     return whole
 

@@ -1,7 +1,7 @@
 """Webhooks to the shop's own programs: signing by Standard Webhooks 1.0, and the one POST that carries an event.
 
-Owns the signature and the socket. One attempt, no redirects, no proxies of the environment; only the status counts,
-the answer's body is not read. When to repeat is decided above. Logs host, status and time; never the path or the query,
+Owns the signature and the one attempt: no redirects, no proxies of the environment; only the status counts, the
+answer's body is not read. When to repeat is decided above. Logs host, status and time; never the path or the query,
 which may hold a token, nor the secret.
 """
 
@@ -23,11 +23,14 @@ from urllib3.exceptions import HTTPError
 
 from connector.errors import ConnectorError, TimedOut, Unreachable
 from connector.http import USER_AGENT
-from connector.public_address import CheckedAdapter, Resolver, check_url, checked_address, system_resolver
+from connector.outgoing_deadline import Deadline, TimedAdapter
+from connector.public_address import Resolver, check_url, checked_address, system_resolver
 from connector.replies import MAX_PAUSE_S
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
+WHOLE_ATTEMPT_S = 20.0
+"""The two others bound one silence each: without this, a receiver that sends a byte now and then would hold us."""
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that Standard Webhooks gives to secrets
 SECRET_BYTES = 32
 _RETRY_AFTER_CHARS_MAX = 40
@@ -73,16 +76,18 @@ class WebhookPoster:
         ca_bundle: str | None = None,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
+        whole_attempt_s: float = WHOLE_ATTEMPT_S,
     ) -> None:
         self._allow_private = allow_private
         self._resolver = resolver
         self._timeouts_s = (connect_timeout_s, read_timeout_s)
+        self._whole_attempt_s = whole_attempt_s
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.verify = ca_bundle or True
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, CheckedAdapter(resolver, allow_private=allow_private))
+            self._session.mount(scheme, TimedAdapter(resolver, allow_private=allow_private))
 
     def check(self, url: str) -> None:
         """Would we send there, as its host's name leads now? Raises AddressRefused, Unreachable."""
@@ -115,6 +120,12 @@ class WebhookPoster:
         self._session.close()
 
     def _attempt(self, url: str, headers: dict[str, str], body: bytes, now: datetime) -> WebhookAnswer | ConnectorError:
+        with Deadline(self._whole_attempt_s) as deadline:
+            outcome = self._answer(url, headers, body, now)
+        # An answer that was cut off in its headers reads like one that ended there.
+        return TimedOut("no whole answer in time") if deadline.has_passed else outcome
+
+    def _answer(self, url: str, headers: dict[str, str], body: bytes, now: datetime) -> WebhookAnswer | ConnectorError:
         try:
             with self._session.post(
                 url, data=body, headers=headers, timeout=self._timeouts_s, allow_redirects=False, stream=True
@@ -136,10 +147,10 @@ def retry_after_s(told: str, *, now: datetime) -> float | None:
         return min(float(told), MAX_PAUSE_S)
     try:
         moment = parsedate_to_datetime(told)
-    except ValueError:
+        gap = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+    except (ValueError, OverflowError, TypeError):  # the parser of dates lets years of twenty digits through
         return None
-    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
-    return min(max(seconds.total_seconds(), 0.0), MAX_PAUSE_S)
+    return min(max(gap.total_seconds(), 0.0), MAX_PAUSE_S)
 
 
 def _translated(failure: Exception) -> ConnectorError:

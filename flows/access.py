@@ -84,7 +84,8 @@ def create_token(
         raise BadToken(f"Имя ключа: от 1 до {NAME_CHARS_MAX} печатных знаков")
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
-        raise BadToken(f"Права ключа: {', '.join(SCOPES)}; лишнее: {', '.join(unknown) or 'ни одного права'}")
+        wrong = f"нет права {', '.join(unknown)}" if unknown else "не названо ни одного"
+        raise BadToken(f"Права ключа: {', '.join(SCOPES)}; {wrong}")
     if not _CHANNEL.fullmatch(channel) or channel in FOREIGN_CHANNELS:
         raise BadToken("Канал: латинские буквы, цифры, - и _, например site, till, telegram; crm занят")
     token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)

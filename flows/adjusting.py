@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from flows import book
 from flows.refusals import ActionLimit, ActionUnknown, AdjustmentLimit, AdjustmentTooLarge
 from loyalty import calendar
-from loyalty.account import Cause
+from loyalty.account import Cause, PointsMissing
 from loyalty.granting import Grant, grant
 from storage import ledger, lots, members
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from storage.members import Member
 
 Reason = Literal["mistake", "complaint", "gift", "other"]
-REASONS: tuple[Reason, ...] = get_args(Reason)
 _EVER = datetime(2000, 1, 1, tzinfo=UTC)
 REASON_WORDS = {"mistake": "исправление ошибки", "complaint": "жалоба", "gift": "подарок", "other": "другое"}
 
@@ -49,7 +48,7 @@ def adjust(rt: Runtime, member_id: int, asked: Adjustment) -> Member:
     def work(tx: sa.Connection) -> Member:
         member = book.lock(tx, member_id, now=now)
         prefix = f"adjust:{member_id}:{asked.key}"
-        if ledger.is_posted(tx, f"{prefix}:0"):
+        if any(ledger.is_posted(tx, f"adjust:{one}:{asked.key}:0") for one in _names(tx, member_id)):
             return member
         _within_limits(tx, rt, asked, now=now)
         rt.programme_of(tx, rt.rules_version)
@@ -59,7 +58,7 @@ def adjust(rt: Runtime, member_id: int, asked: Adjustment) -> Member:
         if asked.points > 0:
             _give(account, rt, asked.points, f"{prefix}:0", cause, now=now)
         else:
-            account.know(lots.open_lots(tx, member_id, enough=-asked.points))
+            account.know(lots.open_lots(tx, member_id, enough=-asked.points, now=now))
             _take(account, -asked.points, prefix, cause, now=now)
         book.save(tx, rt, member_id, account, occurred_at=now)
         return members.lock(tx, member_id)
@@ -77,11 +76,11 @@ def reward(rt: Runtime, member_id: int, code: str, *, key: str, actor: str) -> M
 
     def work(tx: sa.Connection) -> Member:
         member = book.lock(tx, member_id, now=now)
-        lot_key = f"action:{rules.code}:{member_id}:{'once' if rules.once else key}"
+        if any(ledger.is_posted(tx, f"action:{rules.code}:{one}:{key}") for one in _names(tx, member_id)):
+            return member
         if rules.once and lots.actions_since(tx, member_id, rules.code, since=_EVER):
             raise ActionLimit
-        if ledger.is_posted(tx, lot_key):
-            return member
+        lot_key = f"action:{rules.code}:{member_id}:{key}"
         _within_day(tx, rt, member_id, rules, now=now)
         rt.programme_of(tx, rt.rules_version)
         account = book.open_account(tx, rt, member, now=now)
@@ -104,6 +103,11 @@ def reward(rt: Runtime, member_id: int, code: str, *, key: str, actor: str) -> M
     return book.run(rt, work)
 
 
+def _names(tx: sa.Connection, member_id: int) -> tuple[int, ...]:
+    """Whom a repeated request may have named: the member, or one who was merged into him since."""
+    return (member_id, *members.merged_into(tx, member_id))
+
+
 def _give(account: Account, rt: Runtime, points: int, key: str, cause: Cause, *, now: datetime) -> None:
     lifetime = rt.programme.adjustments.expire_after
     plan = Grant(key=key, source="manual", move="adjust", points=points, at=now, lifetime=lifetime, debit="adjusted")
@@ -118,10 +122,12 @@ def _take(account: Account, points: int, prefix: str, cause: Cause, *, now: date
     for number, lot in enumerate(account.spendable(now=now)):
         taken = min(points, lot.available)
         if taken == 0:
-            return
+            break
         points -= taken
         key = f"{prefix}:{number}"
         account.move("adjust", taken, ("available", "adjusted"), key=key, cause=cause, lot=lot)
+    if points > 0:
+        raise PointsMissing(f"{prefix}: the open lots lack {points} of the available points")
 
 
 def _within_limits(tx: sa.Connection, rt: Runtime, asked: Adjustment, *, now: datetime) -> None:

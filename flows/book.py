@@ -70,17 +70,17 @@ def save(tx: sa.Connection, rt: Runtime, member_id: int, account: Account, *, oc
     decision = account.decision
     if decision:
         now = rt.now()
-        if ledger.post_and_mark(tx, member_id, decision, _shown_by(rt), occurred_at=occurred_at, now=now):
+        if ledger.post_and_mark(tx, member_id, decision, shown_by(rt), occurred_at=occurred_at, now=now):
             _announce(tx, rt, member_id, decision, now=now)
     return decision
 
 
 def mark_out_of_date(tx: sa.Connection, rt: Runtime, member_id: int, *, now: datetime) -> None:
     """CRM and Google no longer say what is true of this member."""
-    outbox.add_kinds(tx, _shown_by(rt), [member_id], now=now)
+    outbox.add_kinds(tx, shown_by(rt), [member_id], now=now)
 
 
-def _shown_by(rt: Runtime) -> Sequence[Kind]:
+def shown_by(rt: Runtime) -> Sequence[Kind]:
     """Where a member's points are shown outside."""
     systems: dict[Kind, object] = {"crm": rt.crm, "google": rt.google}
     return [kind for kind, system in systems.items() if system is not None]

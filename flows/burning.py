@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, get_args
 
+from flows import book
 from loyalty import burning as rules
 from loyalty import notices
 from loyalty.ledger import Lot, LotSource
 from loyalty.wording import plural
 from storage import burning
+from storage.db import RETRIED_SQLSTATES, sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from flows.jobs import Progress, Run
     from flows.runtime import Runtime
     from storage.burning import Moved, Picked
-    from storage.outbox import Kind
 
 CHUNK_LOTS = 1_000
 CHUNK_LOTS_MIN = 50
@@ -38,6 +39,9 @@ PICK_LOTS = 50_000
 
 PASSES_MAX = 3
 LEFT_OVER_AGAIN = timedelta(minutes=10)
+REFUSED_MAX = 1_000
+"""So many members are remembered who cannot be burnt; where there are more, the run tries the others again."""
+
 NOTHING = burning.Moved(0, 0)
 _SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -61,14 +65,17 @@ def burn(run: Run, *, chunk_lots: int = CHUNK_LOTS, pick_lots: int = PICK_LOTS) 
         yield from _pass(run, chunk_lots, pick_lots)
         if _is_done(run):
             return
-        run.piece(lambda _tx: run.progress.plus(place={"after": 0}))
+        run.piece(lambda _tx: run.progress.plus(place={**run.progress.place, "after": 0}))
     run.again_in = LEFT_OVER_AGAIN
 
 
 def summary(counts: Mapping[str, int]) -> str:
     """The job's result for people."""
     lots, points, longer, kept = (counts.get(name, 0) for name in _COUNTS)
-    return f"сгорело: {_words(lots, points)}; продлено: {_words(longer, kept)}"
+    text = f"сгорело: {_words(lots, points)}; продлено: {_words(longer, kept)}"
+    if refused := counts.get("refused", 0):
+        text += f"; не тронуто участников с повреждённой книгой: {refused}, их покажет kopilka verify-ledger"
+    return text
 
 
 def burn_chunk(tx: sa.Connection, rt: Runtime, chunk: Picked, *, now: datetime) -> Burnt:
@@ -82,7 +89,7 @@ def burn_chunk(tx: sa.Connection, rt: Runtime, chunk: Picked, *, now: datetime) 
     if burnt.lots < len(ours.lot_ids):  # the rest is untold
         until = notices.prolonged_until(rt.programme, now=now)
         prolonged = burning.prolong(tx, ours, until=until, now=now)
-    burning.mark_out_of_date(tx, _kinds(rt), free, now=now)
+    burning.mark_out_of_date(tx, book.shown_by(rt), free, now=now)
     return Burnt(burnt, prolonged, round((time.monotonic() - began) * 1000))
 
 
@@ -102,7 +109,7 @@ def _pass(run: Run, chunk_lots: int, pick_lots: int) -> Iterator[None]:
     while True:
         after = int(run.progress.place.get("after", 0))
         with run.rt.db.begin() as tx:
-            picked = burning.pick(tx, after=after, now=run.now, limit=pick_lots)
+            picked = burning.pick(tx, after=after, now=run.now, limit=pick_lots, refused=_refused(run))
         if not picked.lot_ids:
             return
         begin = 0
@@ -125,35 +132,43 @@ def _cut(picked: Picked, begin: int, size: int) -> Picked:
 def _is_done(run: Run) -> bool:
     """Nothing is left of members who were busy, or who had more lots than one look shows."""
     with run.rt.db.begin() as tx:
-        return burning.count_due(tx, now=run.now) == 0
+        return burning.count_due(tx, now=run.now, refused=_refused(run)) == 0
 
 
 def _piece(run: Run, chunk: Picked) -> int:
-    """One transaction. Returns for how many milliseconds it kept its members locked."""
-    locked_ms = 0
+    """The chunk, without members whose book is damaged. Returns for how many milliseconds members were locked at
+    most."""
+    longest_ms = 0
 
-    def work(tx: sa.Connection) -> Progress:
-        nonlocal locked_ms
-        burnt = burn_chunk(tx, run.rt, chunk, now=run.now)
-        locked_ms = burnt.locked_ms
+    def work(tx: sa.Connection, member_ids: Sequence[int]) -> Progress:
+        nonlocal longest_ms
+        burnt = burn_chunk(tx, run.rt, chunk.of(set(member_ids)), now=run.now)
+        longest_ms = max(longest_ms, burnt.locked_ms)
         return run.progress.plus(
             done=burnt.burnt.lots + burnt.prolonged.lots,
-            place={"after": chunk.member_ids[-1]},
+            place={**run.progress.place, "after": member_ids[-1]},
             lots=burnt.burnt.lots,
             points=burnt.burnt.points,
             prolonged_lots=burnt.prolonged.lots,
             prolonged_points=burnt.prolonged.points,
-            longest_lock_ms=max(0, locked_ms - run.counts.get("longest_lock_ms", 0)),
+            longest_lock_ms=max(0, burnt.locked_ms - run.counts.get("longest_lock_ms", 0)),
         )
 
-    run.piece(work)
-    return locked_ms
+    run.members(sorted(set(chunk.member_ids)), work, lambda member_id, failure: _left_out(run, member_id, failure))
+    return longest_ms
 
 
-def _kinds(rt: Runtime) -> Sequence[Kind]:
-    """What no longer says the truth about a member whose points have ended."""
-    present: dict[Kind, object] = {"crm": rt.crm, "google": rt.google}
-    return [kind for kind, system in present.items() if system is not None]
+def _left_out(run: Run, member_id: int, failure: Exception) -> Progress:
+    """Who was only locked is looked for again in the next pass; a damaged book is for a person to mend."""
+    known = _refused(run)
+    if sqlstate(failure) in RETRIED_SQLSTATES or len(known) >= REFUSED_MAX:
+        return run.progress.plus(place={**run.progress.place, "after": member_id})
+    return run.progress.plus(place={"after": member_id, "refused": [*known, member_id]}, refused=1)
+
+
+def _refused(run: Run) -> Sequence[int]:
+    """Members whom this run has left out."""
+    return [int(member_id) for member_id in run.progress.place.get("refused", ())]
 
 
 def _lot_of(source: LotSource) -> Lot:

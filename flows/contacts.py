@@ -6,19 +6,15 @@ members are merged, and no point is lost or counted twice.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from flows import book, deals, people
+from flows import deals, people
 from flows.settle import ClaimLost, SetupIncomplete
-from storage import boxes, members, orders
-from storage import crm as crm_storage
+from storage import boxes, deal_marks, members
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from flows.runtime import Runtime
     from storage.inbox import InboxRow
 
@@ -42,13 +38,13 @@ def _follow(rt: Runtime, contact_ref: int) -> str:
         member = members.by_contact(tx, contact_ref)
         if member is None or member.contact_ref != contact_ref:
             return "такого участника нет"
-        deal_refs = orders.deals_of(tx, member.id, limit=DEALS_READ_MAX)
+        deal_refs = deal_marks.deals_of(tx, member.id, limit=DEALS_READ_MAX)
     if contact_ref in rt.crm.contacts([contact_ref]):
         return "контакт на месте"
     found = deals.fetch(rt, deal_refs) if deal_refs else None
+    # A merge hands over every deal; a deletion leaves deals without a contact, and one of them may get another buyer.
     owners = set() if found is None else {deal.main_contact_id for deal in found.deals.values() if not deal.is_deleted}
-    owners -= {None, contact_ref}
-    if found is None or len(owners) != 1:
+    if found is None or len(owners) != 1 or owners & {None, contact_ref}:
         return "контакт удалён; чьи теперь сделки, не ясно: баллы остались у участника"
     heir_ref = owners.pop()
     if heir_ref is None or heir_ref not in found.names:
@@ -60,17 +56,8 @@ def _follow(rt: Runtime, contact_ref: int) -> str:
             contact = found.contacts.get(heir_ref)
             if contact is not None:
                 people.take_over_contact(tx, rt, member, contact, None)
-            _tell_anew(tx, rt, member.id)
+            people.tell_anew(tx, rt, member.id)
             return "контакт объединён с другим, участник остался тем же"
     people.merge(rt, from_id=member.id, into_id=heir.id)
-    with rt.db.begin() as tx:
-        _tell_anew(tx, rt, heir.id)
     _log.info("members_merged", from_id=member.id, into_id=heir.id)
     return "контакты объединены: баллы и сроки сохранены"
-
-
-def _tell_anew(tx: sa.Connection, rt: Runtime, member_id: int) -> None:
-    """His contact may show what another one was told: it is read before the next write."""
-    state = crm_storage.states(tx, [member_id])[member_id]
-    crm_storage.save(tx, [replace(state, pushed_fields=None, pushed_segment=None)])
-    book.mark_out_of_date(tx, rt, member_id, now=rt.now())

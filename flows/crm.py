@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from connector.amocrm.contacts import FieldValue
     from flows.runtime import Runtime
     from storage.crm import CrmState
-    from storage.members import Member
+    from storage.members import Member, Shown
 
 
 def refresh(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) -> dict[int, str]:
@@ -48,7 +48,7 @@ def refresh(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) ->
     with _looked_up_anew_if_refused(rt, len(member_ids)):
         _push_fields(rt, rt.crm, desk, present)
         if rt.crm_names.customers:
-            push_customers(rt, rt.crm, desk, present)
+            push_customers(rt, rt.crm, desk, [member for member in present if member.merged_into_id is None])
     _be_sure_again(rt, desk)
     ids = {member.id for member in present}
     return {one: "поля и покупатель обновлены" if one in ids else "контакта в CRM нет" for one in member_ids}
@@ -83,12 +83,21 @@ def _looked_up_anew_if_refused(rt: Runtime, members_count: int) -> Iterator[None
 def _lay_out(rt: Runtime, crm: AmoCrm, member_ids: Sequence[int], hold: Callable[[], None]) -> Desk:
     began_at = rt.now()
     with rt.db.begin() as tx:
-        known = members.by_ids(tx, member_ids)
-        found = {one.id: one for one in known.values() if one.contact_ref is not None and one.merged_into_id is None}
-        states = crm_storage.states(tx, member_ids)
-        burns = lots.next_burns(tx, found)
+        shown = [one for one in members.shown(tx, member_ids).values() if one.contact_ref is not None]
+        # Another contact of a person who was merged shows what he has now; the customer is the living one's alone.
+        found = {
+            one.id: replace(one.person, id=one.id, contact_ref=one.contact_ref, merged_into_id=_into(one))
+            for one in shown
+        }
+        states = crm_storage.states(tx, {*member_ids, *found})
+        nearest = lots.next_burns(tx, {one.person.id for one in shown})
+        burns = {one.id: nearest[one.person.id] for one in shown if one.person.id in nearest}
     to_read = [member.contact for member in found.values() if _must_read(rt, states[member.id])]
     return Desk(found, states, crm.contacts(to_read) if to_read else {}, began_at, hold, burns)
+
+
+def _into(one: Shown) -> int | None:
+    return one.person.id if one.is_merged else None
 
 
 def _must_read(rt: Runtime, state: CrmState) -> bool:

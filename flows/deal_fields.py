@@ -14,6 +14,7 @@ from connector.amocrm.leads import DealChange
 from connector.amocrm.notes import NoteDraft
 from connector.errors import Refused
 from flows import book, holds
+from flows.order_sheet import price_in_money
 from flows.settle import NotYet, SetupIncomplete, written_once
 from loyalty.basket import KOPECKS_MAX, whole_sum
 from storage import deal_marks, members, orders
@@ -76,17 +77,19 @@ def refresh(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> 
 def wanted_fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, FieldValue]:
     """What the deal's fields should say. While it is unpaid: what may be spent and what is left to pay with it."""
     earned = order.accrued + order.welcomed
-    if order.counted_at is not None or order.kept_kopecks or order.is_stage_paid:
+    if order.counted_at is not None or order.is_stage_paid:
         return {"allowed": None, "total": None, "accrued": earned}
     member = members.by_ids(tx, [order.member_id or 0])[order.member_id or 0]
     account = book.open_account(tx, rt, member, now=rt.now())
     held = None if order.hold_id is None else holds_storage.by_id(tx, order.hold_id)
-    reserved = held.points if held is not None and held.is_open else 0
-    basket = whole_sum(min(order.price_kopecks, KOPECKS_MAX))
-    free = account.balances["available"] + reserved
-    found = holds.quoted(rt, member, basket, balance=free, redeem=0, at=rt.now())
-    due = order.price_kopecks - reserved * rt.programme.point_value_kopecks
-    return {"allowed": found.checkout.spending.max_points, "total": _roubles(max(0, due)), "accrued": earned}
+    if held is not None and not held.is_open:
+        held = None
+    price, due = order.price_kopecks, order.price_kopecks
+    if held is not None:
+        price, due = held.total_kopecks, price_in_money(order, held, rt.programme_of(tx, held.rules_version))
+    free = account.balances["available"] + (held.points if held is not None else 0)
+    found = holds.quoted(rt, member, whole_sum(min(price, KOPECKS_MAX)), balance=free, redeem=0, at=rt.now())
+    return {"allowed": found.checkout.spending.max_points, "total": _roubles(due), "accrued": earned}
 
 
 def _push(

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connector.amocrm.leads import LOST_STATUS_ID
-from flows import book, holds
-from flows.refusals import CodeNotDeliverable, Denied, RedemptionLimit
+from flows import book, codes, holds
+from flows.refusals import CodeNotDeliverable, Denied, RedemptionLimit, TooManyCodes
 from loyalty.basket import KOPECKS_MAX, whole_sum
+from loyalty.explain import what_binds
 from loyalty.wording import count_text, thousands
 from storage import holds as holds_storage
 from storage import members, orders, outbox
@@ -61,22 +62,38 @@ def wish_of(deal: Deal | None, lead_ids: Mapping[str, int]) -> Wish:
 def follow(tx: sa.Connection, rt: Runtime, order: Order, wish: Wish, *, now: datetime) -> None:
     """Makes what is reserved for the unpaid deal equal to what it asks for."""
     hold = None if order.hold_id is None else holds_storage.by_id(tx, order.hold_id)
-    is_open = hold is not None and hold.is_open
     if wish.is_lost or not wish.points:
-        if hold is not None and is_open:
+        if hold is not None and hold.is_open:
             holds.close(tx, rt, order, hold, state="released", now=now)
             _answer(tx, rt, order, wish.points, "Резерв снят: баллы вернулись покупателю", now=now)
-        elif order.redeem_asked is not None:
+            return
+        if hold is not None:
+            holds.close(tx, rt, order, hold, state="released", now=now)
+        if order.redeem_asked is not None:
             _answer(tx, rt, order, wish.points, None, now=now)
         elif not wish.is_lost:
             outbox.add(tx, "deal", [order.id], now=now)
         return
-    if hold is not None and is_open and order.redeem_asked == wish.points and hold.total_kopecks == order.price_kopecks:
-        _confirm(tx, rt, order, hold, wish, now=now)
+    if hold is not None and order.redeem_asked == wish.points and _is_for_this_price(tx, rt, hold, order):
+        if hold.is_open:
+            _confirm(tx, rt, order, hold, wish, now=now)
         return
     if hold is None and order.redeem_asked == wish.points and order.redeem_answer in _REFUSALS.values():
         outbox.add(tx, "deal", [order.id], now=now)  # refused before; the price or the balance may have changed since
     _hold_again(tx, rt, order, wish.points, now=now)
+
+
+def give_up(tx: sa.Connection, rt: Runtime, order: Order, *, now: datetime) -> None:
+    """Nothing is reserved for the deal any longer, whoever it was reserved from; what it asks for is looked at anew."""
+    if order.hold_id is not None:
+        holds.close(tx, rt, order, holds_storage.by_id(tx, order.hold_id), state="released", now=now)
+    _answer(tx, rt, order, None, None, now=now)
+
+
+def _is_for_this_price(tx: sa.Connection, rt: Runtime, hold: Hold, order: Order) -> bool:
+    """The price is the one the points were reserved for; or the manager has typed in the one he was told."""
+    value = rt.programme_of(tx, hold.rules_version).point_value_kopecks
+    return order.price_kopecks in (hold.total_kopecks, hold.total_kopecks - hold.points * value)
 
 
 def _hold_again(tx: sa.Connection, rt: Runtime, order: Order, asked: int, *, now: datetime) -> None:
@@ -93,7 +110,7 @@ def _hold_again(tx: sa.Connection, rt: Runtime, order: Order, asked: int, *, now
         try:
             held = holds.reserve(tx, rt, order, found, account, channel=CHANNEL, now=now)
             text = held_text(rt, held.hold, found, asked)
-        except (RedemptionLimit, CodeNotDeliverable) as denied:
+        except (RedemptionLimit, CodeNotDeliverable, TooManyCodes) as denied:
             text = _denied_text(denied)
     book.save(tx, rt, member.id, account, occurred_at=now)
     _answer(tx, rt, order, asked, text, now=now)
@@ -101,16 +118,17 @@ def _hold_again(tx: sa.Connection, rt: Runtime, order: Order, asked: int, *, now
 
 def _confirm(tx: sa.Connection, rt: Runtime, order: Order, hold: Hold, wish: Wish, *, now: datetime) -> None:
     """The buyer's code was typed into the deal."""
-    if hold.state != "unconfirmed" or not wish.code or hold.code_tries >= holds.CODE_TRIES_MAX:
+    if hold.state != "unconfirmed" or not wish.code or hold.code_tries >= codes.TRIES_MAX:
         return
-    if holds.is_code(rt, hold, wish.code):
+    if codes.is_right(rt, hold, wish.code):
         holds_storage.confirm(tx, hold.id)
         _answer(tx, rt, order, wish.points, "Код подошёл: списание подтверждено", now=now)
-    else:
-        tries = holds_storage.count_try(tx, hold.id)
-        _answer(
-            tx, rt, order, wish.points, f"Код не подошёл, осталось попыток: {holds.CODE_TRIES_MAX - tries}", now=now
-        )
+        return
+    tried = codes.digest(rt, hold.public_id, wish.code)
+    if tried == hold.tried_digest:  # the deal is read at every hook; a code that still stands there is told once
+        return
+    left = codes.TRIES_MAX - holds_storage.count_try(tx, hold.id, tried=tried)
+    _answer(tx, rt, order, wish.points, f"Код не подошёл, осталось попыток: {left}", now=now)
 
 
 def held_text(rt: Runtime, hold: Hold, found: Quote, asked: int) -> str:
@@ -119,9 +137,7 @@ def held_text(rt: Runtime, hold: Hold, found: Quote, asked: int) -> str:
     spending = found.checkout.spending
     less = ""
     if hold.points < asked:
-        share = f"{spending.share_bps // 100} % от {_roubles(spending.base_kopecks)} ₽"
-        why = "столько доступно" if spending.max_points < spending.cap_points else share
-        less = f" из {thousands(asked)} (больше нельзя: {why})"
+        less = f" из {thousands(asked)} (больше нельзя: {what_binds(spending, found.programme)[0]})"
     code = " Ждём код покупателя." if hold.state == "unconfirmed" else ""
     due = _roubles(found.checkout.due_kopecks)
     return f"Зарезервировано {count_text(hold.points, words)}{less}. К оплате {due} ₽.{code}"

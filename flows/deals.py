@@ -16,7 +16,7 @@ from connector.amocrm.leads import LOST_STATUS_ID, WON_STATUS_ID
 from connector.amocrm.reading import date_value
 from flows import crm_fields, deal_fields, deal_redemption, people, points
 from flows.settle import ClaimLost, NotYet, SetupIncomplete
-from storage import boxes, inbox, members, orders
+from storage import boxes, holds, inbox, members, orders, payments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from connector.amocrm.leads import Deal, Pipeline
     from flows.runtime import Runtime
     from storage.inbox import InboxRow
+    from storage.orders import Order
 
 HOOK_SOURCE = "amocrm"
 DEAL_SOURCE = "amocrm.deal"
@@ -42,8 +43,9 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """What the CRM says of a batch of deals. `names`: contacts by id, of whom those we do not know were read as well;
-    `paid`: (pipeline, stage) pairs meaning paid; `lead_ids` and `birthday_id`: the CRM's ids of our fields."""
+    """What the CRM says of a batch of deals. `names`: contacts by id; `contacts`: those that were read, because we
+    do not know them or because a deal for which their points are reserved has another contact now; `paid`: (pipeline,
+    stage) pairs meaning paid; `lead_ids` and `birthday_id`: the CRM's ids of our fields."""
 
     deals: Mapping[int, Deal]
     names: Mapping[int, str]
@@ -80,8 +82,9 @@ def fetch(rt: Runtime, deal_refs: Sequence[int]) -> Found:
     contact_refs = {deal.main_contact_id for deal in found.values() if deal.main_contact_id is not None}
     with rt.db.begin() as tx:
         names = members.known_contacts(tx, contact_refs)
-    strangers = contact_refs - names.keys()
-    contacts = crm.contacts(sorted(strangers)) if strangers else {}
+        replaced = holds.reserving_contacts(tx, found) - contact_refs
+    unread = contact_refs - names.keys() | replaced
+    contacts = crm.contacts(sorted(unread)) if unread else {}
     names |= {contact.id: contact.name for contact in contacts.values()}
     return Found(found, names, paid, contacts, deal_fields.field_ids(rt, crm), crm_fields.birthday_id(rt, crm))
 
@@ -110,16 +113,33 @@ def _follow(tx: sa.Connection, rt: Runtime, deal_ref: int, deal: Deal | None, fo
     if order is None and not is_paid and not _is_of_member(tx, deal, found):
         return "сделка не оплачена" if deal else "такой сделки в CRM нет"
     order = order or orders.open_order(tx, deal_ref, now=now)
+    if _has_another_buyer(tx, order, deal, found):
+        deal_redemption.give_up(tx, rt, order, now=now)
+        order = orders.lock(tx, order.id)
     member_id = order.member_id
     if member_id is None or (order.is_untouched and deal is not None and deal.main_contact_id in found.names):
         member_id = _enrol(tx, rt, deal, found)
     price_kopecks = order.price_kopecks if deal is None else deal.price_kopecks
     orders.save_deal(tx, order.id, member_id=member_id, price_kopecks=price_kopecks, is_stage_paid=is_paid)
     fresh = orders.by_ids(tx, [order.id])[order.id]
-    if found.lead_ids and not is_paid and fresh.counted_at is None:  # what was paid once and returned reserves nothing
+    # What was paid once and returned reserves nothing, nor does what the bank is paid for already.
+    if found.lead_ids and not is_paid and fresh.counted_at is None and not payments.moved_money(tx, order.id):
         deal_redemption.follow(tx, rt, fresh, deal_redemption.wish_of(deal, found.lead_ids), now=now)
         fresh = orders.by_ids(tx, [order.id])[order.id]
     return points.converge_order(tx, rt, fresh, occurred_at=now, now=now)
+
+
+def _has_another_buyer(tx: sa.Connection, order: Order, deal: Deal | None, found: Found) -> bool:
+    """The manager has put another main contact into a deal for which points of the first one are only reserved."""
+    if deal is None or order.hold_id is None or order.counted_at is not None or order.revision or order.kept_kopecks:
+        return False
+    if deal.main_contact_id is None or deal.main_contact_id not in found.names:
+        return False
+    buyer = members.by_contact(tx, deal.main_contact_id)
+    before = members.by_ids(tx, [order.member_id or 0]).get(order.member_id or 0)
+    if before is None or (buyer is not None and buyer.id == before.id):
+        return False
+    return before.contact_ref in found.contacts  # one who is gone may have been merged into the new one
 
 
 def _is_of_member(tx: sa.Connection, deal: Deal | None, found: Found) -> bool:

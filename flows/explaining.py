@@ -52,8 +52,8 @@ class Cited:
 
 @dataclass(frozen=True)
 class BalanceReport:
-    """A member's balance at an instant and the lines that sum to it, oldest first. What it is made of and when it burns
-    is known for the present only."""
+    """A member's balance at an instant and the lines that sum to it, oldest first, if they were asked for. What it is
+    made of and when it burns is known for the present only."""
 
     member: Member
     at: datetime
@@ -78,15 +78,20 @@ def statement(rt: Runtime, member_id: int, *, limit: int, before: int | None = N
         return cited(tx, rt, found)
 
 
-def balance_at(rt: Runtime, member_id: int, at: datetime | None = None) -> BalanceReport:
-    """The member's accounts as the transfers up to `at` make them; None: now. Raises MemberNotFound, NotYet."""
+def balance_at(rt: Runtime, member_id: int, at: datetime | None = None, *, with_lines: bool = True) -> BalanceReport:
+    """The member's accounts as the transfers up to `at` make them; None: now. Without lines his history is
+    not read out. Raises MemberNotFound, NotYet."""
     now = rt.now()
     if at is not None and at > now:
         raise NotYet
     with rt.db.begin() as tx:
         member = people.find(tx, Names(member_id=member_id))
-        lines = cited(tx, rt, ledger.history(tx, member.id, until=at))
-        report = BalanceReport(member, at or now, _sum(lines), lines)
+        if with_lines:
+            lines = cited(tx, rt, ledger.history(tx, member.id, until=at))
+            report = BalanceReport(member, at or now, _sum(lines), lines)
+        else:
+            balance = member.balance if at is None else ledger.balance_at(tx, member.id, until=at)
+            report = BalanceReport(member, at or now, balance, ())
         return report if at is not None else _made_of(tx, rt, report)
 
 

@@ -9,31 +9,28 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-import structlog
-
 from flows import book
 from loyalty import calendar, gifts
-from loyalty.account import Cause, PointsMissing
+from loyalty.account import Cause
 from loyalty.granting import Grant, grant
 from storage import gifts as candidates
-from storage import members
-from storage.db import refusal
+from storage import members, outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    import sqlalchemy as sa
+
     from flows.jobs import Progress, Run
     from flows.runtime import Runtime
     from loyalty.gifts import Occasion
+    from storage.gifts import Looked
     from storage.members import Member
 
-LOOK_MEMBERS = 1_000
+LOOK_MEMBERS = 5_000
 BATCH_MEMBERS = 50
 """Locked together: a batch takes about a tenth of a second."""
-
-_log = structlog.get_logger(__name__)
 
 
 def give(run: Run) -> Iterator[None]:
@@ -43,12 +40,16 @@ def give(run: Run) -> Iterator[None]:
         place = run.progress.place
         if name in place.get("over", ()):
             continue
-        after = int(place["after"]) if place.get("name") == name else 0
-        while found := _look(run.rt, occasion, after=after):
+        after: int | None = int(place["after"]) if place.get("name") == name else 0
+        while after is not None:
+            looked = _look(run.rt, occasion, after=after)
+            found, after = looked.member_ids, looked.last_id
             for begin in range(0, len(found), BATCH_MEMBERS):
                 batch = found[begin : begin + BATCH_MEMBERS]
-                after = batch[-1]
-                _piece(run, occasion, batch, {**place, "name": name, "after": after})
+                _piece(run, occasion, batch, {**place, "name": name})
+                yield
+            if after is not None:
+                _go_on(run, {**place, "name": name, "after": after})
                 yield
         _close(run, [*place.get("over", ()), name])
 
@@ -70,7 +71,12 @@ def _close(run: Run, over: Sequence[str]) -> None:
     run.piece(lambda _tx: run.progress.plus(place={"over": over}))
 
 
-def _look(rt: Runtime, occasion: Occasion, *, after: int) -> Sequence[int]:
+def _go_on(run: Run, place: Mapping[str, object]) -> None:
+    """Nobody else of those looked at is due it."""
+    run.piece(lambda _tx: run.progress.plus(place=place))
+
+
+def _look(rt: Runtime, occasion: Occasion, *, after: int) -> Looked:
     """Members who may be due this gift."""
     with rt.db.begin() as tx:
         if occasion.rule == gifts.BIRTHDAY_RULE:
@@ -88,26 +94,23 @@ def _look(rt: Runtime, occasion: Occasion, *, after: int) -> Sequence[int]:
 
 
 def _piece(run: Run, occasion: Occasion, batch: Sequence[int], place: Mapping[str, object]) -> None:
-    """One batch; if the book of one member refuses, each of them by himself, and he is left out."""
+    """One batch; who is left out is looked at again by the next runs, while the gift is open."""
 
-    def together(tx: sa.Connection) -> Progress:
-        given = _give(tx, run.rt, occasion, batch, now=run.now)
-        return run.progress.plus(done=len(batch), place=place, gifts=given, points=given * occasion.points)
+    def work(tx: sa.Connection, member_ids: Sequence[int]) -> Progress:
+        given = _give(tx, run.rt, occasion, member_ids, now=run.now)
+        through = {**place, "after": member_ids[-1]}
+        return run.progress.plus(done=len(member_ids), place=through, gifts=given, points=given * occasion.points)
 
-    try:
-        run.piece(together)
-    except (sa.exc.IntegrityError, PointsMissing) as failure:
-        if len(batch) == 1:
-            _log.error("gift_refused", member_id=batch[0], rule=occasion.rule, error=refusal(failure) or str(failure))
-            run.piece(lambda _tx: run.progress.plus(done=1, place=place))
-        else:
-            for member_id in batch:
-                _piece(run, occasion, [member_id], {**place, "after": member_id})
+    def left_out(member_id: int, _failure: Exception) -> Progress:
+        return run.progress.plus(done=1, place={**place, "after": member_id})
+
+    run.members(batch, work, left_out)
 
 
 def _give(tx: sa.Connection, rt: Runtime, occasion: Occasion, member_ids: Sequence[int], *, now: datetime) -> int:
     """Gives it to those of them who are due it. Returns how many were."""
     locked = [members.lock(tx, member_id) for member_id in sorted(member_ids)]
+    outbox.lock_marks(tx, book.shown_by(rt), member_ids)
     names = candidates.names_of(tx, member_ids)
     given = candidates.given(tx, [occasion.key(name) for ids in names.values() for name in ids])
     count = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flows import cards
@@ -30,9 +31,13 @@ def refresh(rt: Runtime, member_ids: Sequence[int]) -> dict[int, str]:
         raise SetupIncomplete("Google Wallet не настроен: заполните card.google в файле правил")
     _ensure_class(rt, google)
     with rt.db.begin() as tx:
-        found = members.by_ids(tx, member_ids)
-        states = crm_storage.states(tx, member_ids)
-        views = {member.id: cards.card_of(tx, rt, member) for member in found.values()}
+        found = members.shown(tx, member_ids)
+        states = crm_storage.states(tx, found)
+        views = {
+            one.id: replace(cards.card_of(tx, rt, one.person), serial=one.card_serial)
+            for one in found.values()
+            if not one.is_merged or states[one.id].google_pushed is not None
+        }
     for member_id, card in views.items():
         body = loyalty_object(card, rt.design, object_id=google.object_id(card.serial), class_id=google.class_id)
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Spending points: quote, hold, confirm, release, and holds that have grown too old.
+"""Spending points: hold, confirm, release, and holds that have grown too old.
 
 A hold belongs to an order; capture is the order's own business (`points.py`), because it follows from the payment.
 Each function is one transaction; lock order: order row, then member row.
@@ -6,18 +6,14 @@ Each function is one transaction; lock order: order row, then member row.
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 import structlog
 
-from flows import book, messages
-from flows.keys import token_digest
+from flows import book, codes
 from flows.refusals import (
-    CodeNotDeliverable,
     HoldClosed,
     HoldNotFound,
     OrderDiffers,
@@ -28,10 +24,11 @@ from flows.refusals import (
 )
 from loyalty import calendar, checkout, limits, redemption
 from loyalty.account import Cause, PointsMissing
-from storage import holds, lots, members, orders
+from storage import holds, lots, members, orders, outbox
 from storage.db import refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from flows.runtime import Runtime
@@ -39,14 +36,15 @@ if TYPE_CHECKING:
     from loyalty.basket import Basket
     from loyalty.checkout import Checkout
     from loyalty.programme import Programme
-    from loyalty.rules import RedeemRules
     from storage.holds import Hold
     from storage.members import Member
     from storage.orders import Order
 
-CODE_DIGITS = 4
-CODE_TRIES_MAX = 5
+    Seal = Callable[[sa.Connection, "Held"], None]
+    """Keeps the answer to the request in the transaction that does it."""
+
 EXPIRY_BATCH = 200
+EXPIRED_ANSWER = "Резерв истёк: баллы вернулись покупателю. Чтобы списать их снова, очистите поле и впишите число"
 
 _log = structlog.get_logger(__name__)
 
@@ -71,37 +69,34 @@ class Held:
     quote: Quote
 
 
-def quote(rt: Runtime, member_id: int, basket: Basket, *, redeem: int, order_ref: str | None = None) -> Quote:
-    """The calculation without effects; points that lie reserved on this very order count as free."""
-    now = rt.now()
-    with rt.db.begin() as tx:
-        member = members.by_ids(tx, [member_id])[member_id]
-        account = book.open_account(tx, rt, member, now=now)
-        free = account.balances["available"]
-        order = None if order_ref is None else orders.find_shop_order(tx, order_ref)
-        if order is not None and order.hold_id is not None and order.member_id == member_id:
-            own = holds.by_id(tx, order.hold_id)
-            free += own.points if own.is_open else 0
-        return quoted(rt, member, basket, balance=free, redeem=redeem, at=now)
-
-
 def quoted(rt: Runtime, member: Member, basket: Basket, *, balance: int, redeem: int, at: datetime) -> Quote:
+    active = rt.active  # once: another thread may take new rules over meanwhile
     found = checkout.checkout(
-        rt.programme, basket, segment_code=member.segment_code, balance=balance, requested=redeem, at=at
+        active.programme, basket, segment_code=member.segment_code, balance=balance, requested=redeem, at=at
     )
-    return Quote(member, basket, found, rt.programme, rt.rules_version, at)
+    return Quote(member, basket, found, active.programme, active.version, at)
 
 
-def make(rt: Runtime, member_id: int, *, order_ref: str, basket: Basket, points: int, channel: str) -> Held:
-    """Reserves exactly `points` for the shop's order, in place of an earlier hold on it. Raises OrderOfAnother,
-    OrderDiffers, RedeemRefused, RedemptionLimit, CodeNotDeliverable; then nothing is changed."""
+def make(
+    rt: Runtime,
+    member_id: int,
+    *,
+    order_ref: str,
+    basket: Basket,
+    points: int,
+    channel: str,
+    seal: Seal | None = None,
+) -> Held:
+    """Reserves exactly `points` for the shop's order, in place of an earlier hold on it; `seal` is called in this very
+    transaction. Raises OrderOfAnother, OrderDiffers, RedeemRefused, RedemptionLimit, TooManyCodes, CodeNotDeliverable;
+    then nothing is changed."""
     now = rt.now()
 
     def work(tx: sa.Connection) -> Held:
         order = orders.open_shop_order(tx, order_ref, channel=channel, now=now)
         if order.member_id not in (None, member_id):
             raise OrderOfAnother
-        if order.shop_paid_kopecks is not None or order.kept_kopecks:
+        if order.shop_paid_kopecks is not None or order.is_kept:
             raise OrderDiffers("Заказ уже оплачен")
         orders.save_shop_sale(tx, order.id, member_id=member_id, basket=basket, channel=channel)
         member = book.lock(tx, member_id, now=now)
@@ -110,6 +105,8 @@ def make(rt: Runtime, member_id: int, *, order_ref: str, basket: Basket, points:
         _refuse(found.checkout, points)
         held = reserve(tx, rt, order, found, account, channel=channel, now=now)
         book.save(tx, rt, member_id, account, occurred_at=now)
+        if seal is not None:
+            seal(tx, held)
         return held
 
     return book.run(rt, work)
@@ -142,12 +139,12 @@ def reserve(
             channel=channel,
             rules_version=found.rules_version,
             expires_at=calendar.activation_at(now, delay, zone),
-            code_digest=_ask_code(tx, rt, rules, found.member, public_id, spending.points, now=now),
+            code_digest=codes.ask(tx, rt, rules, found.member, public_id, spending.points, now=now),
         ),
         now=now,
     )
     orders.save_hold(tx, order.id, hold.id)
-    account.know(lots.open_lots(tx, found.member.id, enough=spending.points))
+    account.know(lots.open_lots(tx, found.member.id, enough=spending.points, now=now))
     cause = Cause(order_id=order.id, hold_id=hold.id, rule=spending.cap_rule)
     redemption.take(account, spending.points, cause=cause, now=now)
     return Held(hold, found)
@@ -164,13 +161,13 @@ def confirm(rt: Runtime, public_id: str, code: str) -> Hold:
             raise HoldClosed
         if hold.state == "active":
             return hold, None
-        if is_code(rt, hold, code):
+        if codes.is_right(rt, hold, code):
             holds.confirm(tx, hold.id)
             return holds.by_id(tx, hold.id), None
-        tries = holds.count_try(tx, hold.id)
-        if tries >= CODE_TRIES_MAX:
+        tries = holds.count_try(tx, hold.id, tried=codes.digest(rt, hold.public_id, code))
+        if tries >= codes.TRIES_MAX:
             close(tx, rt, order, hold, state="released", now=now)
-        return hold, CODE_TRIES_MAX - tries
+        return hold, codes.TRIES_MAX - tries
 
     hold, tries_left = book.run(rt, work)
     if tries_left is not None:
@@ -184,7 +181,7 @@ def release(rt: Runtime, public_id: str) -> Hold:
 
     def work(tx: sa.Connection) -> Hold:
         hold, order = _locked(tx, public_id)
-        if hold.state in ("released", "expired"):
+        if hold.state == "released":
             return hold
         if hold.state == "captured":
             raise HoldClosed("Баллы уже списаны: заказ оплачен")
@@ -195,23 +192,28 @@ def release(rt: Runtime, public_id: str) -> Hold:
 
 
 def release_expired(rt: Runtime, *, now: datetime) -> int:
-    """Gives back the points of holds that are too old, one short transaction each. Returns how many."""
-    released = 0
+    """Gives back the points of holds that are too old, one short transaction each. Returns how many; one that cannot be
+    given back is left for the next round."""
+    released, after = 0, 0
     while True:
         with rt.db.begin() as tx:
-            due = holds.expired(tx, now=now, limit=EXPIRY_BATCH)
-        done = sum(_expire(rt, order_id, now=now) for order_id in due)
-        released += done
-        if len(due) < EXPIRY_BATCH or done == 0:
+            due = holds.expired(tx, now=now, after=after, limit=EXPIRY_BATCH)
+        released += sum(_expire(rt, order_id, now=now) for order_id in due)
+        if len(due) < EXPIRY_BATCH:
             return released
+        after = due[-1]
 
 
 def close(tx: sa.Connection, rt: Runtime, order: Order, hold: Hold, *, state: str, now: datetime) -> None:
     """Gives the reserved points back and closes the hold; the caller holds the order's lock. An expired hold stays the
-    order's: if the buyer pays the lower price after all, it is taken again."""
-    member = members.lock(tx, hold.member_id)
-    account = free_account(tx, rt, order, member, now=now, state=state)
-    book.save(tx, rt, member.id, account, occurred_at=now)
+    order's: if the buyer pays the lower price after all, it is taken again, unless it is given up."""
+    if hold.is_open:
+        member = members.lock(tx, hold.member_id)
+        account = free_account(tx, rt, order, member, now=now, state=state)
+        book.save(tx, rt, member.id, account, occurred_at=now)
+    elif hold.state == "expired" and state == "released":
+        holds.close(tx, hold.id, state=state, now=now)
+        orders.save_hold(tx, order.id, None)
 
 
 def free_account(
@@ -240,12 +242,15 @@ def _expire(rt: Runtime, order_id: int, *, now: datetime) -> bool:
             return False
         # Only what was agreed to outlives its time: the price of a hold nobody confirmed does not stand.
         close(tx, rt, order, hold, state="expired" if hold.state == "active" else "released", now=now)
+        if order.deal_ref is not None and rt.crm is not None:
+            orders.save_asked(tx, order.id, asked=order.redeem_asked, answer=EXPIRED_ANSWER)
+            outbox.add(tx, "deal", [order.id], now=now)
         _log.info("hold_expired", hold_id=hold.id, points=hold.points)
         return True
 
     try:
         return book.run(rt, work)
-    except (sa.exc.IntegrityError, PointsMissing) as failure:  # one damaged account must not stop all others
+    except (sa.exc.DBAPIError, PointsMissing) as failure:  # one damaged or locked account must not stop all others
         _log.error("hold_expiry_refused", order_id=order_id, error=refusal(failure) or str(failure))
         return False
 
@@ -262,33 +267,9 @@ def _refuse(found: Checkout, points: int) -> None:
     spending = found.spending
     if spending.refusal is not None:
         raise RedeemRefused(spending.refusal, max_redeem=spending.max_points)
+    if points and spending.points != points <= spending.max_points:
+        detail = f"По строкам заказа можно списать {spending.points}"
+        raise RedeemRefused("over_maximum", detail, max_redeem=spending.points)
     if points > spending.max_points:
         detail = f"Можно списать не больше {spending.max_points}"
         raise RedeemRefused("over_maximum", detail, max_redeem=spending.max_points)
-
-
-def _ask_code(
-    tx: sa.Connection, rt: Runtime, rules: RedeemRules, member: Member, public_id: str, points: int, *, now: datetime
-) -> bytes | None:
-    """The digest of what must be told before the points may be spent; None when nothing is asked."""
-    if rules.confirm == "none" or points < rules.confirm_from_points:
-        return None
-    if rules.confirm == "pin":
-        pin = rt.file.redeem_pin
-        if pin is None:
-            raise CodeNotDeliverable("PIN не задан", hint="задайте redeem.pin в файле правил")
-        return _digest(rt, public_id, pin.get_secret_value())
-    code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
-    if not messages.queue_code(tx, rt, member.id, code, points, now=now):
-        raise CodeNotDeliverable
-    return _digest(rt, public_id, code)
-
-
-def is_code(rt: Runtime, hold: Hold, code: str) -> bool:
-    """Whether this is the code (or PIN) that the hold waits for."""
-    return hold.code_digest is not None and hmac.compare_digest(hold.code_digest, _digest(rt, hold.public_id, code))
-
-
-def _digest(rt: Runtime, public_id: str, code: str) -> bytes:
-    """Keyed: a four-digit code could be guessed from a plain hash."""
-    return token_digest(f"{rt.keys.secret_path('redeem code')}:{public_id}:{code.strip()}")

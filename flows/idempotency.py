@@ -2,8 +2,8 @@
 
 A key is claimed before the work and gets its final answer after it, or within the work's own transaction where doing it
 twice would harm (`Claimed.seal`). What a process leaves behind that dies in between is taken over after the lease.
-Only final answers are kept: done, or refused by a rule. What was malformed or failed leaves nothing, so it can be sent
-again with the same key.
+Only the answers of what was done are kept. What was malformed, refused or failed has changed nothing and leaves
+nothing, so it can be sent again with the same key.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from flows.runtime import Runtime
 
 LEASE = timedelta(seconds=60)
-"""A request that has not been answered for so long is dead: no work takes a quarter of it."""
+"""A request that has not been answered for so long is taken for dead. One that waits for locks may live as long (five
+tries of three seconds for each row): where doing it twice would harm, its seal finds the claim lost and undoes it."""
 KEPT_FOR = timedelta(hours=24)
 PRUNE_STEP_ROWS = 5_000
 PRUNE_STEPS_MAX = 100
@@ -42,7 +43,7 @@ class KeyConflict(Denied):
 
 
 class KeyInProgress(Denied):
-    code, status, retryable = "idempotency_in_progress", 409, True
+    code, status = "idempotency_in_progress", 409
     title, hint = "Запрос с этим Idempotency-Key ещё выполняется", "повторите тот же запрос через секунду"
 
 

@@ -54,10 +54,11 @@ def accept_payment(rt: Runtime, name: str, headers: Mapping[str, str], raw: byte
 
 
 def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
-    """Works due rows until none is left or `stop_at` has come. Returns how many were worked."""
-    active_rules.look(rt)
+    """Works due rows until none is left or `stop_at` has come. Returns how many were worked. Raises SchemaMoved,
+    DatabaseAway."""
     worked = 0
     while stop_at is None or rt.now() < stop_at:
+        active_rules.look(rt)
         batch = sum(_claim_and_work(rt, alone=alone) for alone in (False, True))
         if batch == 0:
             break

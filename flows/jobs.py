@@ -11,13 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+import structlog
+
+from loyalty.account import PointsMissing
 from storage import jobs
+from storage.db import RETRIED_SQLSTATES, refusal, sqlstate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    import sqlalchemy as sa
+    from collections.abc import Callable, Sequence
+    from datetime import date, datetime
 
     from flows.runtime import Runtime
     from storage.jobs import Job
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(minutes=2)
 """Far longer than any piece; a killed run is taken over after it."""
+
+_log = structlog.get_logger(__name__)
 
 
 class JobLost(Exception):
@@ -70,6 +75,7 @@ class Run:
         a deadlock it is run again. Raises JobLost."""
 
         def save(tx: sa.Connection) -> tuple[Progress, datetime]:
+            jobs.be_impatient(tx)
             progress = work(tx)
             until = self.rt.now() + LEASE
             is_ours = jobs.save(
@@ -87,6 +93,37 @@ class Run:
 
         self.progress, self.held = self.rt.db.run(save)
 
+    def members(
+        self,
+        member_ids: Sequence[int],
+        work: Callable[[sa.Connection, Sequence[int]], Progress],
+        leave_out: Callable[[int, Exception], Progress],
+    ) -> None:
+        """One piece for many members. If a book or a lock refuses it, its halves, and so on down to the one who is the
+        reason: he is left out, and one damaged account stops nobody else's."""
+        try:
+            self.piece(lambda tx: work(tx, member_ids))
+        except sa.exc.ProgrammingError:  # our statement is wrong, for everybody
+            raise
+        except (sa.exc.DBAPIError, PointsMissing) as failure:
+            reason: Exception = failure
+        else:
+            return
+        if len(member_ids) > 1:
+            middle = len(member_ids) // 2
+            for half in (member_ids[:middle], member_ids[middle:]):
+                self.members(half, work, leave_out)
+            return
+        member_id = member_ids[0]
+        _log.error("member_left_out", job=self.name, member_id=member_id, error=refusal(reason) or str(reason))
+        locked = int(sqlstate(reason) in RETRIED_SQLSTATES)
+        self.piece(lambda _tx: leave_out(member_id, reason).plus(locked=locked))
+
+    def begin_on(self, day: date) -> None:
+        """For work that depends on the day: a run that was stopped on an earlier one begins anew."""
+        if self.progress.place.get("day") != day.isoformat():
+            self.progress = Progress(place={"day": day.isoformat()}, counts=self.progress.counts)
+
     def begin(self, total: int | None) -> None:
         """How much there is to do, said once by a run that begins anew."""
         self.piece(lambda _tx: replace(self.progress, total=total))
@@ -94,7 +131,12 @@ class Run:
     @property
     def is_new(self) -> bool:
         """Nothing was saved yet: this run does not go on from where another was killed."""
-        return not self.progress.place and self.progress.total is None
+        return "after" not in self.progress.place and self.progress.total is None
+
+    @property
+    def is_something_left(self) -> bool:
+        """Members whom others had locked for too long: come back soon."""
+        return self.counts.get("locked", 0) > 0
 
     @property
     def counts(self) -> Mapping[str, int]:

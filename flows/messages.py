@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from flows.runtime import Runtime
     from loyalty.notices import Notice
     from storage.messages import Message, State
+    from storage.outbox import Kind
 
-BATCH_FOR_S = 30.0
-"""After so long the rest of a batch is put back: CRM and cards wait in the same process."""
+BATCH_FOR_S = 10.0
+"""After so long the rest of a batch is put back: codes, CRM and cards wait in the same process."""
 
 FIRST_GAP = timedelta(seconds=15)
 GAP_MAX = timedelta(hours=1)
@@ -167,11 +168,11 @@ def deliver(rt: Runtime, message_ids: Sequence[int], hold: Callable[[], None]) -
     return outcomes
 
 
-def plan_again(tx: sa.Connection, outcomes: Mapping[int, str], *, now: datetime) -> None:
+def plan_again(tx: sa.Connection, kind: Kind, outcomes: Mapping[int, str], *, now: datetime) -> None:
     """Asks for what `deliver` put off. After finishing: only a finished row can be asked for at a later date."""
     for message_id, outcome in outcomes.items():
         if isinstance(outcome, Later):
-            outbox.add(tx, "message", [message_id], now=now, due_at=outcome.due_at)
+            outbox.add(tx, kind, [message_id], now=now, due_at=outcome.due_at)
 
 
 def _deliver_one(

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from flows import active_rules, burning, gifts, holds, notices, points, segment_review
+from flows import activating, active_rules, burning, gifts, holds, notices, segment_review
 from flows.jobs import LEASE, JobLost, Run
+from flows.runtime import SchemaMismatch
 from loyalty import calendar
 from loyalty.notices import notify_at
 from storage import jobs
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from loyalty.programme import Programme
 
 FAILED_AGAIN = timedelta(minutes=10)
+LOCKED_AGAIN = timedelta(minutes=10)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _log = structlog.get_logger(__name__)
@@ -84,18 +86,17 @@ def run_due(
     on_progress: Callable[[str, Progress], None] | None = None,
     schedule: Sequence[Scheduled] | None = None,
 ) -> list[Result]:
-    """Runs the jobs that are due (`at_once`: whether they are or not), or the one named. After `work_for` it stops
-    between two pieces, at the earliest after the first, and the next call goes on from there. Raises DatabaseAway."""
+    """Runs the jobs that are due (`at_once`: whether they are or not), or the one named. With `work_for` each stops
+    between two pieces, at the earliest after its first, once it has had half of the time that was left: a long one does
+    not keep the others waiting. The next call goes on from there. Raises DatabaseAway, SchemaMismatch."""
     active_rules.look(rt)
     schedule = JOBS if schedule is None else schedule
-    with rt.db.begin() as tx:
-        jobs.plan(tx, {job.name: _first_due(job, rt.programme, now) for job in schedule})
-    deadline = None if work_for is None else stopwatch.monotonic() + work_for.total_seconds()
+    _plan(rt, schedule, now)
+    stop_at = None if work_for is None else stopwatch.monotonic() + work_for.total_seconds()
     results: list[Result] = []
     for job in schedule:
-        if results and deadline is not None and stopwatch.monotonic() >= deadline:
-            break
         if only in (None, job.name):
+            deadline = None if stop_at is None else (stopwatch.monotonic() + stop_at) / 2
             result = _run(rt, job, now=now, at_once=at_once, deadline=deadline, on_progress=on_progress)
             results += [] if result is None else [result]
     return results
@@ -104,8 +105,8 @@ def run_due(
 def states(rt: Runtime) -> list[JobState]:
     """Every job, in the order in which they run. Raises DatabaseAway."""
     now = rt.now()
+    _plan(rt, JOBS, now)
     with rt.db.begin() as tx:
-        jobs.plan(tx, {job.name: _first_due(job, rt.programme, now) for job in JOBS})
         rows = {row.name: row for row in jobs.all_jobs(tx)}
     return [_state(job, rows[job.name], now) for job in JOBS]
 
@@ -118,6 +119,14 @@ def next_due(job: Scheduled, programme: Programme, now: datetime) -> datetime:
     today = calendar.local_day(now, programme.timezone)
     due_at = calendar.at_local(today, clock, programme.timezone)
     return due_at if due_at > now else calendar.at_local(today + timedelta(days=1), clock, programme.timezone)
+
+
+def _plan(rt: Runtime, schedule: Sequence[Scheduled], now: datetime) -> None:
+    """Every job has its row, and none waits for a time that a wrong clock has written there."""
+    first = {job.name: _first_due(job, rt.programme, now) for job in schedule}
+    latest = {job.name: max(next_due(job, rt.programme, now), now + FAILED_AGAIN) for job in schedule}
+    with rt.db.begin() as tx:
+        jobs.plan(tx, first, latest=latest, lease_max=now + 2 * LEASE)
 
 
 def _first_due(job: Scheduled, programme: Programme, now: datetime) -> datetime:
@@ -141,7 +150,7 @@ def _run(
         return None
     run = Run(rt, row, now=now)
     try:
-        for _ in job.work(run):
+        for _ in _pieces(job, run):
             if on_progress is not None:
                 on_progress(job.name, run.progress)
             if deadline is not None and stopwatch.monotonic() >= deadline:
@@ -150,7 +159,7 @@ def _run(
     except JobLost:
         _log.warning("job_lost", job=job.name)
         return None
-    except DatabaseAway:
+    except (DatabaseAway, SchemaMismatch):
         raise
     except KeyboardInterrupt:  # a person at the terminal: whoever comes next need not wait for the lease
         _paused(job, run)
@@ -159,11 +168,26 @@ def _run(
         return _failed(job, run, failure)
 
 
+def _pieces(job: Scheduled, run: Run) -> Iterator[None]:
+    """The job's pieces. When other rules are applied meanwhile, the rest is done by those: the work is begun anew and
+    goes on from its place."""
+    while True:
+        version = run.rt.rules_version
+        for _ in job.work(run):
+            yield
+            active_rules.look(run.rt)
+            if run.rt.rules_version != version:
+                break
+        else:
+            return
+
+
 def _finished(job: Scheduled, run: Run) -> Result:
     rt, text = run.rt, job.summary(run.counts)
     due_at = next_due(job, rt.programme, run.now)
-    if run.again_in is not None:
-        due_at = min(due_at, run.now + run.again_in)
+    again_in = run.again_in or (LOCKED_AGAIN if run.is_something_left else None)
+    if again_in is not None:
+        due_at = min(due_at, run.now + again_in)
     with rt.db.begin() as tx:
         if not jobs.finish(tx, job.name, held=run.held, due_at=due_at, now=run.now, result=text):
             raise JobLost(job.name)
@@ -178,11 +202,22 @@ def _paused(job: Scheduled, run: Run) -> Result:
 
 def _failed(job: Scheduled, run: Run, failure: Exception) -> Result:
     error = refusal(failure) or f"{type(failure).__name__}: {failure}"
-    _log.error("job_failed", job=job.name, error=error, exc_info=failure)
+    _log.error("job_failed", job=job.name, error=error, exc_info=traceable(failure))
     with run.rt.db.begin() as tx:
         jobs.fail(tx, job.name, held=run.held, due_at=run.now + FAILED_AGAIN, error=error)
     text = job.summary(run.counts)
     return Result(job.name, job.title, text, run.progress.done, run.progress.total, is_over=False, error=error)
+
+
+def traceable(failure: Exception) -> Exception | None:
+    """What the log may say of a failure beyond its name. The driver quotes whole rows, names and tokens of cards
+    included: of a refusal, or of what came of one, no traceback is kept."""
+    cause: BaseException | None = failure
+    while cause is not None:
+        if refusal(cause) is not None:
+            return None
+        cause = cause.__cause__ or cause.__context__
+    return failure
 
 
 def _state(job: Scheduled, row: jobs.Job, now: datetime) -> JobState:
@@ -206,12 +241,6 @@ def _release_holds(run: Run) -> Iterator[None]:
     yield
 
 
-def _activate(run: Run) -> Iterator[None]:
-    done = points.activate_members(run.rt, now=run.now)
-    run.piece(lambda _tx: run.progress.plus(done=done, members=done))
-    yield
-
-
 def _clock(hour: int, minute: int) -> Callable[[Programme], time]:
     return lambda _programme: time(hour, minute)
 
@@ -227,9 +256,9 @@ JOBS: Sequence[Scheduled] = (
     Scheduled(
         name="activate",
         title="Активация баллов",
-        work=_activate,
-        summary=lambda counts: f"участников: {counts.get('members', 0)}",
-        every=timedelta(hours=1),
+        work=activating.activate,
+        summary=activating.summary,
+        every=timedelta(minutes=1),
     ),
     Scheduled(name="burn", title="Сгорание", work=burning.burn, summary=burning.summary, at=_clock(0, 5)),
     Scheduled(name="gifts", title="Подарки", work=gifts.give, summary=gifts.summary, at=_clock(0, 10)),

@@ -7,15 +7,16 @@ caps belong to the gate in front of the channels, which comes with campaigns; un
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flows import outgoing
-from loyalty import notices
+from loyalty import calendar, notices
 from storage import members, messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     import sqlalchemy as sa
 
@@ -29,6 +30,7 @@ CHUNK_MEMBERS = 1_000
 
 def plan(run: Run) -> Iterator[None]:
     """The job. Counts the notices planned."""
+    run.begin_on(_day_of_notices(run.rt, now=run.now))
     while True:
         after = int(run.progress.place.get("after", 0))
         until = notices.horizon(run.rt.programme, now=run.now)
@@ -38,6 +40,14 @@ def plan(run: Run) -> Iterator[None]:
             return
         _piece(run, chunk)
         yield
+
+
+def _day_of_notices(rt: Runtime, *, now: datetime) -> date:
+    """It begins at the owner's hour: before it, what is due is what was due yesterday."""
+    programme = rt.programme
+    today = calendar.local_day(now, programme.timezone)
+    has_begun = calendar.at_local(today, notices.notify_at(programme), programme.timezone) <= now
+    return today if has_begun else today - timedelta(days=1)
 
 
 def summary(counts: Mapping[str, int]) -> str:
@@ -73,11 +83,14 @@ def _due(tx: sa.Connection, rt: Runtime, member_ids: Sequence[int], *, now: date
 
 
 def _piece(run: Run, chunk: Sequence[int]) -> None:
-    def work(tx: sa.Connection) -> Progress:
-        planned = plan_for(tx, run.rt, chunk, now=run.now)
-        return run.progress.plus(done=len(chunk), place={"after": chunk[-1]}, planned=planned)
+    def work(tx: sa.Connection, member_ids: Sequence[int]) -> Progress:
+        planned = plan_for(tx, run.rt, member_ids, now=run.now)
+        return through(member_ids[-1], done=len(member_ids), planned=planned)
 
-    run.piece(work)
+    def through(member_id: int, **counts: int) -> Progress:
+        return run.progress.plus(place={**run.progress.place, "after": member_id}, **counts)
+
+    run.members(chunk, work, lambda member_id, _failure: through(member_id, done=1))
 
 
 def _planned(rt: Runtime, member: Member, notice: Notice, *, now: datetime) -> messages.NewNotice:

@@ -54,9 +54,12 @@ def read_sheet(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at: dat
         raise ValueError("an order without a member cannot earn")
     totals, captured_at = payments.totals(tx, order.id)
     member = book.lock(tx, order.member_id)
-    hold = None if order.hold_id is None else _counting(holds.by_id(tx, order.hold_id), totals)
+    hold = None if order.hold_id is None else holds.by_id(tx, order.hold_id)
     version = order.rules_version or (hold.rules_version if hold is not None else rt.rules_version)
     programme = rt.programme_of(tx, version)
+    if hold is not None and not _counts(hold, totals, programme):
+        hold = None
+    price = _full_kopecks(order, hold)
     facts = OrderFacts(
         payments=totals,
         is_stage_paid=order.is_stage_paid,
@@ -64,35 +67,49 @@ def read_sheet(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at: dat
         shop_paid_kopecks=order.shop_paid_kopecks,
         shop_returned_kopecks=order.shop_returned_kopecks,
         returned=order.returned,
+        due_kopecks=price - _discount_kopecks(hold, programme) if price else None,
+        full_kopecks=price if hold is not None else None,
     )
     earned_at = captured_at or order.shop_paid_at or occurred_at
-    policy, limit = programme.segment_policy, programme.limits
     others = orders.others(
         tx,
         member.id,
         except_order=order.id,
-        at=earned_at,
         day=calendar.day_bounds(earned_at, programme.timezone),
-        window_from=calendar.ago(earned_at, policy.window or FOR_EVER, programme.timezone),
-        period_from=calendar.ago(earned_at, limit.period, programme.timezone),
+        period_from=calendar.ago(earned_at, programme.limits.period, programme.timezone),
     )
     return Sheet(order, member, hold, programme, version, facts, others, earned_at)
 
 
 def price_in_money(order: Order, hold: Hold | None, programme: Programme) -> int:
-    """The deal's price less what points pay of it. The manager may have lowered the price himself after the points were
-    held: then it is taken as it stands."""
+    """The deal's price less what points pay of it. A manager who lowers the price himself after the points were held
+    gives the same discount, not another one."""
     if hold is None or hold.state == "expired":
         return order.price_kopecks
-    discount = hold.points * programme.point_value_kopecks
+    discount = _discount_kopecks(hold, programme)
+    if order.price_kopecks >= hold.total_kopecks:
+        return max(0, order.price_kopecks - discount)
     return min(order.price_kopecks, max(0, hold.total_kopecks - discount))
 
 
-def _counting(hold: Hold, totals: Sequence[PaymentTotals]) -> Hold | None:
-    """A hold that the buyer has not confirmed counts only if he confirmed it with his money: a manager's word alone
-    spends nobody's points."""
-    is_confirmed = hold.state != "unconfirmed" or any(payment.captured_kopecks for payment in totals)
-    return hold if is_confirmed and hold.state != "released" else None
+def _full_kopecks(order: Order, hold: Hold | None) -> int:
+    """What the order costs when no points pay for it; 0 if nobody said."""
+    told = order.price_kopecks if order.basket is None else Basket.from_data(order.basket).total_kopecks
+    return told if hold is None else max(told, hold.total_kopecks)
+
+
+def _discount_kopecks(hold: Hold | None, programme: Programme) -> int:
+    """What the points of a hold that still stands take off the price."""
+    return 0 if hold is None or hold.state == "expired" else hold.points * programme.point_value_kopecks
+
+
+def _counts(hold: Hold, totals: Sequence[PaymentTotals], programme: Programme) -> bool:
+    """A hold that the buyer has not confirmed counts only if he confirmed it with his money, by paying the lower price
+    and not the full one: a manager's word alone spends nobody's points."""
+    if hold.state != "unconfirmed":
+        return hold.state != "released"
+    came = sum(payment.captured_kopecks for payment in totals)
+    return came > 0 and hold.total_kopecks - _discount_kopecks(hold, programme) <= came < hold.total_kopecks
 
 
 def terms_of(tx: sa.Connection, sheet: Sheet) -> tuple[Terms, str | None]:
@@ -132,6 +149,6 @@ def state_of(sheet: Sheet, terms: Terms, spent: Spent, account: Account) -> Orde
         counted_at=order.counted_at or sheet.earned_at,
         terms=terms,
         spent=spent,
-        posted=accrual.Posted(order.accrued, order.welcomed, order.reversed, own),
+        posted=accrual.Posted(order.accrued, order.welcomed, order.reversed, order.forgiven, own),
         spent_elsewhere=sheet.others.points_spent,
     )

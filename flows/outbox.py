@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    import sqlalchemy as sa
+
     from flows.runtime import Runtime
     from storage.outbox import Kind, OutboxRow
 
@@ -27,19 +29,31 @@ BATCH_ROWS = 50
 
 
 def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:
-    """Delivers due rows of every kind until none is left or `stop_at` has come. Returns how many were worked."""
-    active_rules.look(rt)
+    """Delivers due rows of every kind until none is left or `stop_at` has come. Returns how many were worked. Raises
+    SchemaMoved, DatabaseAway."""
     worked = 0
     while stop_at is None or rt.now() < stop_at:
-        batch = sum(_deliver(rt, kind, handler) for kind, handler in _handlers(rt).items())
+        active_rules.look(rt)
+        batch = sum(_round(rt, kind, handler) for kind, handler in _handlers(rt).items())
         if batch == 0:
             break
         worked += batch
     return worked
 
 
+def _round(rt: Runtime, kind: Kind, handler: Handler) -> int:
+    """A batch of one kind and one row that has crashed a worker before, so that neither waits for all of the others;
+    before them the codes that people wait for at the till."""
+    codes = _deliver(rt, "code", messages.deliver, alone=False)
+    return codes + sum(_deliver(rt, kind, handler, alone=alone) for alone in (False, True))
+
+
 def _handlers(rt: Runtime) -> dict[Kind, Handler]:
-    handlers: dict[Kind, Handler] = {"message": messages.deliver, "webhook": outgoing.deliver}
+    handlers: dict[Kind, Handler] = {
+        "code": messages.deliver,
+        "message": messages.deliver,
+        "webhook": outgoing.deliver,
+    }
     if rt.crm is not None:
         handlers |= {"crm": crm.refresh, "note": notes.write, "deal": deal_fields.refresh}
     if rt.google is not None:
@@ -52,8 +66,8 @@ def _refresh_google(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], N
     return google.refresh(rt, member_ids)
 
 
-def _deliver(rt: Runtime, kind: Kind, handler: Handler) -> int:
-    rows = _claim(rt, kind, alone=False) or _claim(rt, kind, alone=True)
+def _deliver(rt: Runtime, kind: Kind, handler: Handler, *, alone: bool) -> int:
+    rows = _claim(rt, kind, alone=alone)
     if not rows:
         return 0
     rt.failpoints.reach("outbox.after_claim")
@@ -63,24 +77,29 @@ def _deliver(rt: Runtime, kind: Kind, handler: Handler) -> int:
     def work() -> None:
         outcomes = handler(rt, targets, lambda: settle.hold(rt, "outbox", claims))
         rt.failpoints.reach("outbox.after_remote")
-        with rt.db.begin() as tx:
-            now = rt.now()
-            lost = [
-                row.target_id
-                for row in rows
-                if not boxes.finish(tx, "outbox", row.claim, now=now, outcome=outcomes[row.target_id])
-            ]
-            outbox.add(tx, kind, lost, now=now)
-            if kind == "crm":  # after finishing, because only a finished row can be asked for at a later date
-                crm.look_again_later(tx, targets, lost=lost, now=now)
-            if kind == "webhook":
-                outgoing.plan_again(tx, outcomes, now=now)
-            if kind == "message":
-                messages.plan_again(tx, outcomes, now=now)
+        rt.db.run(lambda tx: _finish(tx, kind, rows, outcomes, now=rt.now()))
 
     settle.outbox_rows(rt, claims, work)
     rt.failpoints.reach("outbox.after_settle")
     return len(rows)
+
+
+def _finish(
+    tx: sa.Connection, kind: Kind, rows: Sequence[OutboxRow], outcomes: Mapping[int, str], *, now: datetime
+) -> None:
+    """Every row of the claim, in the order of their ids, as `outbox.lock_marks` takes them."""
+    lost = [
+        row.target_id
+        for row in rows
+        if not boxes.finish(tx, "outbox", row.claim, now=now, outcome=outcomes[row.target_id])
+    ]
+    outbox.add(tx, kind, lost, now=now)
+    if kind == "crm":  # after finishing, because only a finished row can be asked for at a later date
+        crm.look_again_later(tx, [row.target_id for row in rows], lost=lost, now=now)
+    if kind == "webhook":
+        outgoing.plan_again(tx, outcomes, now=now)
+    if kind in ("code", "message"):
+        messages.plan_again(tx, kind, outcomes, now=now)
 
 
 def _claim(rt: Runtime, kind: Kind, *, alone: bool) -> Sequence[OutboxRow]:

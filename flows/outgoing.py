@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import traceback
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -23,19 +24,18 @@ from connector.errors import ConnectorError, TimedOut
 from connector.outgoing import TlsFailed, WebhookPoster
 from connector.public_address import AddressRefused
 from flows.keys import CannotOpen
-from storage import outbox, outgoing
+from storage import orders, outbox, outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import sqlalchemy as sa
 
     from flows.runtime import Runtime
+    from storage.orders import Order
     from storage.outgoing import Task
 
-EventType = Literal[
-    "points.accrued", "points.redeemed", "points.returned", "points.burn_soon", "segment.changed", "card.installed"
-]
+EventType = Literal["points.accrued", "points.redeemed", "points.returned", "points.burn_soon", "segment.changed"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 PAYLOAD_BYTES_MAX = 20_000
@@ -100,19 +100,21 @@ def emit(
 def emit_all(
     tx: sa.Connection, rt: Runtime, event_type: EventType, events: Mapping[str, Mapping[str, object]], *, now: datetime
 ) -> None:
-    """Many events of one type, by their ids. Costs one small query while nobody wants them.
+    """Many events of one type, by their ids. Costs one small query while nobody wants them. Beside an `order_id` stand
+    the names under which the CRM and the shop know that order.
 
     Raises ValueError for a payload larger than receivers must take.
     """
     wanting = outgoing.wanting(tx, event_type) if events else ()
     if not wanting:
         return
+    named = _with_order_names(tx, events.values())
     made = outgoing.add_deliveries(
         tx,
         wanting,
         event_type=event_type,
         event_ids=[webhook_id(event_id) for event_id in events],
-        payloads=[_payload(rt, event_type, data, now) for data in events.values()],
+        payloads=[_payload(rt, event_type, data, now) for data in named],
         now=now,
     )
     outbox.add(tx, "webhook", made, now=now)
@@ -182,6 +184,21 @@ _REFUSALS = {
 _ENDED = {"delivered": "уже доставлено", "failed": "доставка закончена без успеха"}
 
 
+def _with_order_names(tx: sa.Connection, events: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    found = list(events)
+    ids = {order_id for one in found if isinstance(order_id := one.get("order_id"), int)}
+    known = orders.by_ids(tx, ids) if ids else {}
+    return [_named(one, known) for one in found]
+
+
+def _named(event: Mapping[str, object], known: Mapping[int, Order]) -> Mapping[str, object]:
+    if "order_id" not in event:
+        return event
+    order_id = event["order_id"]
+    order = known.get(order_id) if isinstance(order_id, int) else None
+    return {**event, "deal": order and order.deal_ref, "order": order and order.shop_ref}
+
+
 def _payload(rt: Runtime, event_type: EventType, data: Mapping[str, object], now: datetime) -> str:
     zone = ZoneInfo(rt.programme.timezone)
 
@@ -229,6 +246,11 @@ def _attempt(rt: Runtime, post: WebhookPoster, task: Task) -> _Attempt:
         return _Attempt(None, "секрет не открывается: верните прежний SECRET_KEY или добавьте адрес заново")
     except ConnectorError as failure:
         return _Attempt(None, trouble_of(failure), is_unwell=True)
+    except Exception as failure:  # noqa: BLE001 - what nobody foresaw costs this delivery an attempt, others nothing
+        place = traceback.extract_tb(failure.__traceback__)[-1]
+        error = type(failure).__name__  # its text may quote the address or the secret
+        _log.error("webhook_attempt_broke", delivery_id=task.id, error=error, where=f"{place.name}:{place.lineno}")
+        return _Attempt(None, f"не получилось отправить: {error}")
     if 200 <= answer.status < 300:
         return _Attempt(answer.status, None)
     return _Attempt(

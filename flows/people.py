@@ -5,17 +5,18 @@ Owns who a member is. Points are moved by other flows; merging moves whole lots 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flows import book, phones
+from flows import book, phones, segmenting
 from flows.refusals import MemberExists, MemberNotFound, MergeRefused, SeveralMembers
 from loyalty.account import Account, Cause
 from loyalty.granting import Grant, grant
 from storage import addresses, lots, members, merging
+from storage import crm as crm_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date, datetime
 
     import sqlalchemy as sa
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from connector.amocrm.contacts import Contact
     from flows.runtime import Runtime
     from storage.members import Member
+
+    Seal = Callable[[sa.Connection, Member], None]
+    """Keeps the answer to the request in the transaction that does it."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,9 @@ def find(tx: sa.Connection, names: Names) -> Member:
     return found
 
 
-def create(rt: Runtime, person: Person) -> Member:
-    """A new member with a card; sign-up points if the rules give them. Raises MemberExists, BadPhone, BadEmail."""
+def create(rt: Runtime, person: Person, *, seal: Seal | None = None) -> Member:
+    """A new member with a card; sign-up points if the rules give them; `seal` is called in this very transaction.
+    Raises MemberExists, BadPhone, BadEmail."""
     now = rt.now()
     phone = None if person.phone is None else phones.normalised(person.phone)
     email = None if person.email is None else phones.email(person.email)
@@ -87,7 +92,10 @@ def create(rt: Runtime, person: Person) -> Member:
         if person.birthday is not None:
             members.set_birthday(tx, member.id, person.birthday, now=now)
         welcome_signup(tx, rt, member, now=now)
-        return members.lock(tx, member.id)
+        made = members.lock(tx, member.id)
+        if seal is not None:
+            seal(tx, made)
+        return made
 
     return book.run(rt, work)
 
@@ -144,18 +152,27 @@ def merge(rt: Runtime, *, from_id: int, into_id: int) -> Member:
         if any(one.merged_into_id is not None for one in locked.values()):
             raise MergeRefused("Один из участников уже объединён с другим")
         merging.move(tx, from_id=from_id, into_id=into_id)
-        merged = members.by_ids(tx, [into_id])[into_id]
-        account = Account(merged.balance, lots.open_lots(tx, into_id, enough=merged.balance.debt or 1))
-        for lot in account.spendable(now=now):
-            account.settle(lot.key)
-        book.bring_up_to_date(account, rt, now=now)
-        book.save(tx, rt, into_id, account, occurred_at=now)
         if locked[into_id].manual_segment_code is None and locked[from_id].manual_segment_code is not None:
             members.set_manual_segment(tx, into_id, locked[from_id].manual_segment_code)
-        book.mark_out_of_date(tx, rt, into_id, now=now)
+        merged = members.lock(tx, into_id)
+        account = book.open_account(tx, rt, merged, now=now)
+        account.know(lots.open_lots(tx, into_id, enough=account.debt, now=now))
+        for lot in account.spendable(now=now):
+            account.settle(lot.key)
+        book.save(tx, rt, into_id, account, occurred_at=now)
+        segmenting.look_again(tx, rt, merged, now=now)
+        tell_anew(tx, rt, from_id, into_id)
         return members.lock(tx, into_id)
 
     return book.run(rt, work)
+
+
+def tell_anew(tx: sa.Connection, rt: Runtime, *member_ids: int) -> None:
+    """Their contacts and cards may show what another one was told: each is read before the next write."""
+    states = crm_storage.states(tx, member_ids).values()
+    crm_storage.save(tx, [replace(state, pushed_fields=None, pushed_segment=None) for state in states])
+    for member_id in sorted(member_ids):
+        book.mark_out_of_date(tx, rt, member_id, now=rt.now())
 
 
 def duplicates_of(tx: sa.Connection, member: Member) -> Sequence[int]:

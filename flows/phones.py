@@ -12,13 +12,13 @@ import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from flows.refusals import BadEmail, BadPhone
+from loyalty import mail_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HOME_REGION = "RU"
 TEXT_CHARS_MAX = 64
-EMAIL_CHARS_MAX = 254
 PHONES_MAX = 20
 """Phones of one contact that are read; more of them are no person's."""
 
@@ -60,10 +60,12 @@ def all_in(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def email(text: str) -> str:
-    """An address in lower case. Raises BadEmail."""
+    """An address in lower case to which a letter can be sent. Raises BadEmail."""
     address = text.strip().lower()
-    if len(address) > EMAIL_CHARS_MAX or not _EMAIL.fullmatch(address):
+    if len(address) > mail_address.ADDRESS_CHARS_MAX or not _EMAIL.fullmatch(address):
         raise BadEmail("Это не адрес почты")
+    if mail_address.as_sent(address) is None:
+        raise BadEmail("На такой адрес письмо не отправить: до @ нужны латинские буквы, без двух точек подряд")
     return address
 
 

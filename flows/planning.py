@@ -14,7 +14,7 @@ import structlog
 
 from config.programme import check_programme, load_programme
 from flows import active_rules
-from loyalty import repricing
+from loyalty import gifts, repricing
 from loyalty.changes import changes as changes_between
 from loyalty.changes import concerned_text
 from storage import planning, rules
@@ -121,15 +121,15 @@ def plan(rt: Runtime, *, progress: Callable[[int], None] | None = None, orders_m
         return Plan(active.version, file.version, (), None, ())
     with rt.db.begin() as tx:
         counted = planning.members_by_segment(tx)
-        birthdays = planning.birthdays_known(tx)
+        others = {"birthday": planning.birthdays_known(tx), "unbought": planning.never_bought(tx)}
     found = [
-        _planned(change, file, _how_many(change.concerned, counted, birthdays))
+        _planned(change, file, _how_many(change.concerned, counted, others))
         for change in changes_between(active.programme, file.programme)
     ]
     cost = None
     if repricing.reprices(active.programme, file.programme):
         cost = _cost(rt, active, file.programme, progress=progress, orders_max=orders_max)
-    warnings = (*_file_warnings(rt), *_warnings(active.programme, file.programme, counted))
+    warnings = (*_file_warnings(rt), *_warnings(active.programme, file.programme, counted, now=rt.now()))
     return Plan(active.version, file.version, tuple(found), cost, warnings)
 
 
@@ -183,11 +183,12 @@ def _planned(change: Change, file: ProgrammeFile, members: int) -> Planned:
     return Planned(change, file.line_of(change.rule), members, concerned_text(change.concerned, members))
 
 
-def _how_many(concerned: Concerned, counted: Mapping[str | None, int], birthdays: int) -> int:
+def _how_many(concerned: Concerned, counted: Mapping[str | None, int], others: Mapping[str, int]) -> int:
+    """`counted` by segment, `others` by the kind of members who are in no segment of their own."""
     if concerned.kind in ("new", "staff"):
         return 0
-    if concerned.kind == "birthday":
-        return birthdays
+    if concerned.kind in others:
+        return others[concerned.kind]
     if concerned.kind == "segments":
         return sum(counted.get(code, 0) for code in concerned.segments)
     return sum(counted.values())
@@ -232,11 +233,11 @@ def _page(rt: Runtime, since: datetime, before: int | None, limit: int) -> tuple
 
 def _file_warnings(rt: Runtime) -> list[str]:
     """What `kopilka check` warns of, in one line each."""
-    checked = check_programme(rt.file.path, rt.settings.environment)
+    checked = check_programme(rt.file.path, rt.settings.environment, now=rt.now())
     return [f"строка {one.line}: {one.message}; {one.fix}" for one in checked.problems if one.severity == "warning"]
 
 
-def _warnings(old: Programme, new: Programme, counted: Mapping[str | None, int]) -> list[str]:
+def _warnings(old: Programme, new: Programme, counted: Mapping[str | None, int], *, now: datetime) -> list[str]:
     """What the list of changes alone does not tell."""
     known = {rule.code for rule in new.segments}
     found = [
@@ -249,6 +250,12 @@ def _warnings(old: Programme, new: Programme, counted: Mapping[str | None, int])
     limits = ("accruals_per_day", "points_per_day", "points_per_period", "period")
     if any(getattr(old.limits, name) != getattr(new.limits, name) for name in limits):
         found.append("Пределы на день и период в оценке не пересчитаны: взяты те, что действовали тогда")
+    renamed = gifts.renamed(old.gifts.holidays, new.gifts.holidays, timezone=new.timezone, now=now)
+    found += [
+        f"Подарок «{before}» ещё действует, а теперь называется «{after}»: его получат ещё раз и те, у кого он уже "
+        "есть. Оставьте прежнее название, пока он не кончится"
+        for before, after in renamed
+    ]
     return found
 
 

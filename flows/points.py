@@ -15,7 +15,7 @@ from flows import book, segmenting
 from flows.order_sheet import read_sheet, state_of, terms_of
 from loyalty import accrual, calendar, redemption, reversal
 from loyalty.account import Cause, PointsMissing
-from loyalty.orders import money_of
+from loyalty.orders import is_paid_without_points, money_of
 from loyalty.redemption import Spent
 from storage import holds, lots, members, orders, outbox
 from storage.db import refusal
@@ -38,11 +38,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Spending:
-    """The points that pay for an order, how many of them were captured just now, and the hold if it was made anew."""
+    """The points that pay for an order, how many of them were captured just now, and the order's hold from now on."""
 
+    hold_id: int | None
     spent: Spent = accrual.NOTHING_SPENT
     captured: int = 0
-    hold_id: int | None = None
 
 
 def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at: datetime, now: datetime) -> str:
@@ -56,18 +56,16 @@ def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at:
     account = book.open_account(tx, rt, sheet.member, now=now, more=_touched_lots(tx, sheet, now=now))
     spending = _spend(tx, rt, sheet, terms, account, now=now)
     state = state_of(sheet, terms, spending.spent, account)
-    _know_enough(tx, account, state, sheet.member.id)
+    _know_enough(tx, account, state, sheet.member.id, now=now)
     outcome = accrual.converge(account, state, now=now)
     book.bring_up_to_date(account, rt, now=now)
     decision = book.save(tx, rt, sheet.member.id, account, occurred_at=occurred_at)
-    if outcome.target.is_kept and sheet.programme.accrual.expire_idle is not None and order.counted_at is None:
-        until = calendar.expiry_at(sheet.earned_at, sheet.programme.accrual.expire_idle, sheet.programme.timezone)
-        if until is not None:
-            lots.extend_idle(tx, sheet.member.id, until=until)
     binding = limit_reason if outcome.target.limit == "limit" else outcome.target.limit
     result = _counted(sheet, terms, outcome, spending, is_changed=bool(decision), limit_reason=binding)
     orders.save_result(tx, order.id, result)
-    moved = segmenting.follow(tx, rt, sheet.member, segmenting.purchases(sheet.others, result), now=now)
+    if outcome.target.is_kept and order.counted_at is None:
+        _extend_idle(tx, sheet)
+    moved = segmenting.look_again(tx, rt, sheet.member, now=now)
     if moved and not decision:
         book.mark_out_of_date(tx, rt, sheet.member.id, now=now)
     is_counted_now = order.counted_at is None and result.counted_at is not None
@@ -76,15 +74,16 @@ def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at:
 
 
 def activate_members(rt: Runtime, *, now: datetime) -> int:
-    """Activates points whose day has come, one short transaction per member. Returns members changed."""
-    changed = 0
+    """Activates points whose day has come, one short transaction per member. Returns members changed; one who cannot be
+    changed is left for the next round."""
+    changed, after = 0, 0
     while True:
         with rt.db.begin() as tx:
-            due = lots.members_with_due(tx, now=now, limit=ACTIVATION_BATCH)
-        done = sum(_activate_member(rt, member_id, now=now) for member_id in due)
-        changed += done
-        if len(due) < ACTIVATION_BATCH or done == 0:
+            due = lots.members_with_due(tx, now=now, after=after, limit=ACTIVATION_BATCH)
+        changed += sum(_activate_member(rt, member_id, now=now) for member_id in due)
+        if len(due) < ACTIVATION_BATCH:
             return changed
+        after = due[-1]
 
 
 def _activate_member(rt: Runtime, member_id: int, *, now: datetime) -> bool:
@@ -95,7 +94,7 @@ def _activate_member(rt: Runtime, member_id: int, *, now: datetime) -> bool:
 
     try:
         return rt.db.run(work)
-    except (sa.exc.IntegrityError, PointsMissing) as failure:  # one damaged account must not stop all others
+    except (sa.exc.DBAPIError, PointsMissing) as failure:  # one damaged or locked account must not stop all others
         _log.error("activation_refused", member_id=member_id, error=refusal(failure) or str(failure))
         return False
 
@@ -112,31 +111,36 @@ def _spend(tx: sa.Connection, rt: Runtime, sheet: Sheet, terms: Terms, account: 
     """The points that pay for this order. A paid order captures its open hold."""
     hold, order = sheet.hold, sheet.order
     if hold is None:
-        return Spending()
+        return Spending(order.hold_id)
     allocations = holds.allocations(tx, hold.id)
     spread = hold.spread if order.basket is not None else ()
     if hold.state == "captured":
         earlier = order.redeemed - hold.points
-        return Spending(Spent(spread, allocations, order.restored - earlier))
+        return Spending(hold.id, Spent(spread, allocations, order.restored - earlier))
     spent = Spent(spread, allocations)
     if not accrual.target_of(state_of(sheet, terms, spent, account)).is_kept:
-        return Spending()
+        return Spending(hold.id)
+    is_unused = is_paid_without_points(sheet.facts, money_of(sheet.facts, sheet.programme.accrual))
     if hold.state == "expired":
-        is_too_late = order.counted_at is not None or _is_paid_in_full(sheet, hold)
-        return Spending() if is_too_late else _take_again(tx, rt, sheet, hold, account, now=now)
+        is_too_late = order.counted_at is not None or is_unused
+        return Spending(hold.id) if is_too_late else _take_again(tx, rt, sheet, hold, account, now=now)
+    if is_unused:
+        redemption.release(account, allocations, cause=Cause(order_id=order.id, hold_id=hold.id, rule="redeem.hold"))
+        holds.close(tx, hold.id, state="released", now=now)
+        return Spending(None)
     redemption.capture(account, allocations, cause=Cause(order_id=order.id, hold_id=hold.id, rule="redeem"))
     holds.close(tx, hold.id, state="captured", now=now)
-    return Spending(spent, hold.points)
+    return Spending(hold.id, spent, hold.points)
 
 
 def _take_again(
     tx: sa.Connection, rt: Runtime, sheet: Sheet, old: Hold, account: Account, *, now: datetime
 ) -> Spending:
     """The buyer paid the lower price after his hold had run out: the points are taken now if he still has them."""
-    account.know(lots.open_lots(tx, sheet.member.id, enough=old.points))
+    account.know(lots.open_lots(tx, sheet.member.id, enough=old.points, now=now))
     if sum(lot.available for lot in account.spendable(now=now)) < old.points:
         _log.warning("expired_hold_not_covered", order_id=sheet.order.id, points=old.points)
-        return Spending()
+        return Spending(old.id)
     new = holds.again(old, public_id=rt.new_id("hold"), expires_at=now)
     renewed = holds.add(tx, new, now=now)
     cause = Cause(order_id=sheet.order.id, hold_id=renewed.id, rule="redeem")
@@ -146,21 +150,26 @@ def _take_again(
     redemption.capture(account, taken, cause=cause)
     holds.close(tx, renewed.id, state="captured", now=now)
     spread = old.spread if sheet.order.basket is not None else ()
-    return Spending(Spent(spread, taken), old.points, renewed.id)
+    return Spending(renewed.id, Spent(spread, taken), old.points)
 
 
-def _is_paid_in_full(sheet: Sheet, hold: Hold) -> bool:
-    """More money came than the price with points: who paid it all did not use them."""
-    lower = hold.total_kopecks - hold.points * sheet.programme.point_value_kopecks
-    return money_of(sheet.facts, sheet.programme.accrual).paid_kopecks > lower
+def _extend_idle(tx: sa.Connection, sheet: Sheet) -> None:
+    """Where points live as long as one buys, they live from his newest order on, whichever was told last."""
+    rules = sheet.programme.accrual
+    newest = orders.newest_kept_at(tx, sheet.member.id)
+    if rules.expire_idle is None or newest is None:
+        return
+    until = calendar.expiry_at(newest, rules.expire_idle, sheet.programme.timezone)
+    if until is not None:
+        lots.extend_idle(tx, sheet.member.id, until=until)
 
 
-def _know_enough(tx: sa.Connection, account: Account, state: OrderState, member_id: int) -> None:
+def _know_enough(tx: sa.Connection, account: Account, state: OrderState, member_id: int, *, now: datetime) -> None:
     """If the order's own lots do not hold what must be taken back, the member's other open lots are read."""
     demand = accrual.demand_of(state, accrual.target_of(state))
     owed = reversal.still_owed(account, demand)
     if owed > reversal.held(account, demand):
-        account.know(lots.open_lots(tx, member_id, enough=owed))
+        account.know(lots.open_lots(tx, member_id, enough=owed, now=now))
 
 
 def _counted(
@@ -184,7 +193,9 @@ def _counted(
         reversed=order.reversed + outcome.reversed,
         redeemed=order.redeemed + spending.captured + outcome.spent_again,
         restored=order.restored + outcome.restored,
-        hold_id=spending.hold_id or order.hold_id,
+        forgiven=order.forgiven + outcome.forgiven,
+        is_kept=target.is_kept,
+        hold_id=spending.hold_id,
     )
 
 

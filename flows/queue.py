@@ -15,15 +15,20 @@ from typing import TYPE_CHECKING
 import redis
 import structlog
 from rq import Queue, Worker
+from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from rq.job import Job
+
 SOCKET_TIMEOUT_S = 0.5
 RUNG_FOR_MS = 5_000
-TELL_PAUSE_S = 0.005
 """A bell whose job was lost may ring again after this."""
+
+TELL_PAUSE_S = 0.005
+"""What rings within this time is told together."""
 
 JOB_TIMEOUT_S = 300
 """A last resort: jobs end by themselves after a minute, and every call in them has a limit of its own."""
@@ -105,13 +110,15 @@ def is_reachable(redis_url: str) -> bool:
 
 
 def run_job(name: str, row_id: int) -> None:
-    """What every RQ job is: begin the named drain. The bell is taken down first, so that rows of now ring again."""
+    """What every RQ job is: what `work` has put here for this bell, in the process that RQ has forked for it."""
     _log.debug("job", box=name, row_id=row_id)
     _jobs[name]()
 
 
-def work(redis_url: str, name: str, jobs: Mapping[str, Callable[[], None]]) -> None:
-    """Serves one queue until a signal comes. Everything is imported already, so a fork is ready at once.
+def work(redis_url: str, name: str, jobs: Mapping[str, Callable[[], None]], *, after_job: Callable[[], None]) -> None:
+    """Serves one queue until a signal comes. Everything is imported already, so a fork is ready at once. A bell is
+    taken down before its job begins, so that rows of now ring again. `after_job` is called here, not in the fork; what
+    it raises ends the work and is raised.
 
     Raises RedisAway when Redis goes away; the caller starts again.
     """
@@ -133,9 +140,12 @@ def work(redis_url: str, name: str, jobs: Mapping[str, Callable[[], None]]) -> N
             worker_ttl=WORKER_TTL_S,
             maintenance_interval=MAINTENANCE_INTERVAL_S,
         )
+        worker.after_job = after_job
         worker.work(logging_level="WARNING")
     except redis.RedisError as failure:
         raise RedisAway(type(failure).__name__) from failure
+    if worker.ended_by is not None:
+        raise worker.ended_by
 
 
 def redis_connection(redis_url: str, *, socket_timeout_s: float | None = SOCKET_TIMEOUT_S) -> redis.Redis:
@@ -147,6 +157,16 @@ def redis_connection(redis_url: str, *, socket_timeout_s: float | None = SOCKET_
 
 class _Worker(Worker):
     max_connection_wait_time = RECONNECT_MAX_S
+    after_job: Callable[[], None]
+    ended_by: Exception | None = None
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        super().execute_job(job, queue)
+        try:
+            self.after_job()
+        except Exception as failure:
+            self.ended_by = failure  # RQ would only log it
+            raise StopRequested from failure
 
 
 def _ring(connection: redis.Redis, name: str, row_id: int) -> None:

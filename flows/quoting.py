@@ -1,16 +1,16 @@
 """What an order would cost, spend and earn if it were paid now: the answer to a site's or a till's question.
 
-Changes nothing and reserves nothing. The calculation is the same that decides when the order is paid, with the
-member's limits and his welcome points; why it came out so is told line by line.
+Changes nothing, reserves nothing and waits for nobody: it locks no row. The calculation is the same that decides when
+the order is paid, with the member's limits and his welcome points; why it came out so is told line by line.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flows import book, people
-from flows.order_sheet import FOR_EVER
+from flows.refusals import PointsOutOfRange
 from loyalty import calendar, checkout, explain, limits
 from loyalty.explain import Asked
 from storage import holds, lots, orders
@@ -26,14 +26,21 @@ if TYPE_CHECKING:
     from loyalty.basket import Basket
     from loyalty.checkout import Checkout
     from loyalty.explain import Line
+    from loyalty.limits import Allowance
+    from loyalty.programme import Programme
     from storage.members import Member
     from storage.orders import Order, Others
 
 
+POINTS_MAX = 2**31 - 1
+"""What an account holds, as its column is made."""
+
+
 @dataclass(frozen=True)
 class Quoted:
-    """`welcome`: points that come with the first order besides `will_accrue`; `limit_reason` is the limit that lowered
-    the accrual. `lines` tell the whole calculation, each with the line of the rules file it follows."""
+    """`welcome`: points that come with the first order besides `will_accrue`, or in its place; `limit_reason` is the
+    limit that lowered the accrual. `lines` tell the whole calculation, each with the line of the rules file it follows;
+    their points sum to what the order earns less what it spends."""
 
     member: Member
     checkout: Checkout
@@ -47,16 +54,15 @@ class Quoted:
 
 def quote(rt: Runtime, names: Names, basket: Basket, *, redeem: int, order_ref: str | None = None) -> Quoted:
     """Points that lie reserved on this very order count as free. Raises MemberNotFound, SeveralMembers, BadPhone,
-    BadEmail."""
-    now = rt.now()
+    BadEmail, PointsOutOfRange."""
+    now, active = rt.now(), rt.active  # once: another thread may take new rules over meanwhile
+    programme = active.programme
     with rt.db.begin() as tx:
         member = people.find(tx, names)
-        order = None if order_ref is None else orders.find_shop_order(tx, order_ref)
+        order = None if order_ref is None else orders.read_shop_order(tx, order_ref)
         balance = _free_points(tx, rt, member, order, now=now)
-        others = _others(tx, rt, member, order, now=now)
-        has_welcome = lots.has_live_welcome(tx, member.id)
-    active = rt.active
-    programme = active.programme
+        others = _others(tx, programme, member, order, now=now)
+        is_new = others.kept == 0 and not lots.has_live_welcome(tx, member.id)
     used = limits.Used(others.accruals_today, others.points_today, others.points_in_period)
     allowance = limits.allowance(programme.limits, used)
     found = checkout.checkout(
@@ -68,19 +74,48 @@ def quote(rt: Runtime, names: Names, basket: Basket, *, redeem: int, order_ref: 
         at=now,
         earn_cap=allowance.points,
     )
-    rules = programme.welcome
-    is_greeted = rules is not None and rules.on == "first_payment" and others.kept == 0 and not has_welcome
     asked = Asked(redeem, balance, member.segment_code, now, allowance.reason)
+    return _quoted(active, member, basket, found, asked, allowance, is_new=is_new)
+
+
+def _quoted(
+    active: ActiveRules,
+    member: Member,
+    basket: Basket,
+    found: Checkout,
+    asked: Asked,
+    allowance: Allowance,
+    *,
+    is_new: bool,
+) -> Quoted:
+    """The calculation with what a first order brings; `is_new`: no order has greeted the member yet."""
+    programme = active.programme
+    rules = programme.welcome
+    greeting = rules if is_new and rules is not None and rules.on == "first_payment" else None
+    lines = explain.of_checkout(found, programme, basket, asked, rules_version=active.version)
+    if greeting is not None:
+        lines += explain.of_first_order(found, programme, at=asked.at, rules_version=active.version)
+    is_replaced = greeting is not None and not greeting.with_base
+    if is_replaced:  # the welcome points stand in for those of the order
+        found = replace(found, lines=tuple(replace(line, earned=0) for line in found.lines))
+    will_accrue = sum(line.earned for line in found.lines)
+    welcome = 0 if greeting is None else greeting.points
+    if member.balance.pending + member.balance.available + will_accrue + welcome > POINTS_MAX:
+        raise PointsOutOfRange
     return Quoted(
         member=member,
         checkout=found,
-        will_accrue=0 if is_greeted and rules is not None and not rules.with_base else found.earned.total,
-        welcome=rules.points if is_greeted and rules is not None else 0,
-        limit_reason=allowance.reason if found.earned.limit == "limit" else found.earned.limit,
-        available_at=calendar.activation_at(now, programme.accrual.activate_after, programme.timezone),
-        lines=_explained(active, found, basket, asked, is_greeted=is_greeted),
+        will_accrue=will_accrue,
+        welcome=welcome,
+        limit_reason=None if is_replaced else _limit_reason(found, allowance),
+        available_at=calendar.activation_at(asked.at, programme.accrual.activate_after, programme.timezone),
+        lines=[(line, active.lines.get(line.rule, 0)) for line in lines],
         rules_version=active.version,
     )
+
+
+def _limit_reason(found: Checkout, allowance: Allowance) -> str | None:
+    return allowance.reason if found.earned.limit == "limit" else found.earned.limit
 
 
 def _free_points(tx: sa.Connection, rt: Runtime, member: Member, order: Order | None, *, now: datetime) -> int:
@@ -91,23 +126,12 @@ def _free_points(tx: sa.Connection, rt: Runtime, member: Member, order: Order | 
     return free
 
 
-def _others(tx: sa.Connection, rt: Runtime, member: Member, order: Order | None, *, now: datetime) -> Others:
-    programme, zone = rt.programme, rt.programme.timezone
+def _others(tx: sa.Connection, programme: Programme, member: Member, order: Order | None, *, now: datetime) -> Others:
+    zone = programme.timezone
     return orders.others(
         tx,
         member.id,
         except_order=0 if order is None else order.id,
-        at=now,
         day=calendar.day_bounds(now, zone),
-        window_from=calendar.ago(now, programme.segment_policy.window or FOR_EVER, zone),
         period_from=calendar.ago(now, programme.limits.period, zone),
     )
-
-
-def _explained(
-    active: ActiveRules, found: Checkout, basket: Basket, asked: Asked, *, is_greeted: bool
-) -> Sequence[tuple[Line, int]]:
-    lines = explain.of_checkout(found, active.programme, basket, asked, rules_version=active.version)
-    if is_greeted:
-        lines += explain.of_welcome(active.programme, at=asked.at, rules_version=active.version)
-    return [(line, active.lines.get(line.rule, 0)) for line in lines]

@@ -1,6 +1,7 @@
 """Why a request of a person or a program is not done: a refusal knows its code, its HTTP status, its Russian words.
 
-A refusal changes nothing: the transaction that raised it is rolled back. Retrying is useless unless `retryable`.
+A refusal changes nothing: the transaction that raised it is rolled back, so the same request may be sent again once
+its reason is mended. The one exception says so by `is_kept`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from typing import ClassVar
 
 
 class Denied(Exception):
-    """`code` is stable and English, `title` and `hint` are for people. `details` may be shown to the caller."""
+    """`code` is stable and English, `title` and `hint` are for people. `details` may be shown to the caller.
+    `is_kept`: what the refused request did stands, so a repetition gets this very answer."""
 
     code = "denied"
     status = 422
-    retryable = False
+    is_kept = False
     title = "Запрос отклонён"
     hint = ""
 
@@ -48,6 +50,11 @@ class BadEmail(Denied):
     title, hint = "Адрес почты не подходит", "напишите адрес вида name@shop.ru"
 
 
+class BadBirthday(Denied):
+    code, status = "bad_birthday", 422
+    title, hint = "День рождения ещё не наступил", "укажите дату рождения вида 1990-05-20"
+
+
 class OrderNotFound(Denied):
     code, status = "order_not_found", 404
     title, hint = "Заказ не найден", "проверьте номер заказа"
@@ -78,6 +85,16 @@ class BadOrder(Denied):
     title, hint = "Состав заказа противоречив", "проверьте суммы и количество"
 
 
+class PaidInFuture(Denied):
+    code, status = "paid_in_future", 422
+    title, hint = "Оплата из будущего", "проверьте часы программы или не передавайте paid_at"
+
+
+class PointsOutOfRange(Denied):
+    code, status = "points_out_of_range", 422
+    title, hint = "Столько баллов на счёт не поместится", "проверьте сумму заказа и цену балла в правилах"
+
+
 class RedeemRefused(Denied):
     """`code` says why nothing can be spent; `words` are its Russian titles."""
 
@@ -102,6 +119,11 @@ class RedemptionLimit(Denied):
     title, hint = "Сегодня баллы уже списывали столько раз, сколько разрешено", "попробуйте завтра"
 
 
+class TooManyCodes(Denied):
+    code, status = "too_many_codes", 429
+    title, hint = "Слишком много кодов за последний час", "подождите час и создайте новый резерв"
+
+
 class HoldNotFound(Denied):
     code, status = "hold_not_found", 404
     title, hint = "Резерв не найден", "создайте новый: POST /api/v1/holds"
@@ -118,13 +140,16 @@ class HoldUnconfirmed(Denied):
 
 
 class WrongCode(Denied):
-    code, status = "wrong_code", 422
+    """The try was counted."""
+
+    code, status, is_kept = "wrong_code", 422, True
     title, hint = "Код не подошёл", "спросите код у покупателя ещё раз"
 
 
 class CodeNotDeliverable(Denied):
     code, status = "code_not_deliverable", 422
-    title, hint = "Код некуда отправить", "нужен адрес почты участника и раздел mail файла правил"
+    title = "Код некуда отправить"
+    hint = "нужны адрес почты участника и раздел mail; после правки файла правил перезапустите kopilka web"
 
 
 class AdjustmentLimit(Denied):

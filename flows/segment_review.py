@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from flows import book, segmenting
 from flows.order_sheet import FOR_EVER
 from loyalty import calendar, segments
-from loyalty.segments import Purchases, Standing
-from storage import members, segment_review
+from loyalty.segments import Standing
+from storage import members, outbox, segment_review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +31,7 @@ BATCH_MEMBERS = 50
 
 def review(run: Run) -> Iterator[None]:
     """The job. Counts members who have changed their segment."""
+    run.begin_on(calendar.local_day(run.now, run.rt.programme.timezone))
     if run.is_new:
         with run.rt.db.begin() as tx:
             total = members.count(tx)
@@ -64,7 +65,7 @@ def _moves(rt: Runtime, one: Bought, *, now: datetime) -> bool:
     present = Standing(one.segment_code, one.falls_at)
     standing = segments.standing(
         present,
-        Purchases(one.orders, one.spent_kopecks),
+        one.purchases,
         manual_code=one.manual_code,
         rules=programme.segments,
         policy=programme.segment_policy,
@@ -77,23 +78,24 @@ def _moves(rt: Runtime, one: Bought, *, now: datetime) -> bool:
 def _piece(run: Run, member_ids: Sequence[int]) -> None:
     """Those who would move, by what is true under their locks."""
 
-    def work(tx: sa.Connection) -> Progress:
-        locked = [members.lock(tx, member_id) for member_id in member_ids]
+    def work(tx: sa.Connection, ids: Sequence[int]) -> Progress:
+        locked = [members.lock(tx, member_id) for member_id in ids]
+        outbox.lock_marks(tx, book.shown_by(run.rt), ids)
         window_from = _window_from(run.rt, now=run.now)
-        bought = {one.member_id: one for one in segment_review.of_members(tx, member_ids, window_from=window_from)}
+        bought = {one.member_id: one for one in segment_review.of_members(tx, ids, window_from=window_from)}
         moved = 0
         for member in locked:
             facts = bought.get(member.id)
             if facts is None:  # merged since
                 continue
-            purchases = Purchases(facts.orders, facts.spent_kopecks)
-            if segmenting.follow(tx, run.rt, member, purchases, now=run.now):
+            if segmenting.follow(tx, run.rt, member, facts.purchases, now=run.now):
                 book.mark_out_of_date(tx, run.rt, member.id, now=run.now)
                 moved += 1
         return run.progress.plus(moved=moved)
 
-    run.piece(work)
+    run.members(member_ids, work, lambda _member_id, _failure: run.progress)  # who is left out is looked at again
 
 
 def _close(run: Run, chunk: Sequence[Bought]) -> None:
-    run.piece(lambda _tx: run.progress.plus(done=len(chunk), place={"after": chunk[-1].member_id}))
+    place = {**run.progress.place, "after": chunk[-1].member_id}
+    run.piece(lambda _tx: run.progress.plus(done=len(chunk), place=place))

@@ -9,7 +9,7 @@ from flows import book, outgoing
 from flows.order_sheet import FOR_EVER
 from flows.refusals import SegmentUnknown
 from loyalty import calendar, segments
-from loyalty.segments import Purchases, Standing
+from loyalty.segments import Standing
 from storage import members, segment_review
 
 if TYPE_CHECKING:
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from flows.runtime import Runtime
+    from loyalty.segments import Purchases
     from storage.members import Member
-    from storage.orders import Counted, Others
 
 
-def purchases(others: Others, this: Counted) -> Purchases:
-    """The member's kept orders within the window, the one just decided included."""
-    return Purchases(
-        orders=others.kept_in_window + (this.kept_kopecks > 0),
-        spent_kopecks=others.spent_in_window_kopecks + this.kept_kopecks,
-    )
+def look_again(tx: sa.Connection, rt: Runtime, member: Member, *, now: datetime) -> bool:
+    """Puts the member where his orders and the present rules want him; the caller holds his lock. Did it change?"""
+    policy, zone = rt.programme.segment_policy, rt.programme.timezone
+    window_from = calendar.ago(now, policy.window or FOR_EVER, zone)
+    bought = segment_review.of_members(tx, [member.id], window_from=window_from)[0]
+    return follow(tx, rt, member, bought.purchases, now=now)
 
 
 def follow(tx: sa.Connection, rt: Runtime, member: Member, bought: Purchases, *, now: datetime) -> bool:
@@ -67,14 +67,11 @@ def put_by_hand(rt: Runtime, member_id: int, code: str | None) -> Member:
     if code is not None and segments.by_code(code, programme.segments) is None:
         known = ", ".join(one.code for one in programme.segments) or "нет ни одного"
         raise SegmentUnknown(f"В правилах есть: {known}")
-    window_from = calendar.ago(now, programme.segment_policy.window or FOR_EVER, programme.timezone)
 
     def work(tx: sa.Connection) -> Member:
-        member = members.lock(tx, member_id)
+        member = book.lock(tx, member_id)
         members.set_manual_segment(tx, member.id, code)
-        bought = segment_review.of_members(tx, [member.id], window_from=window_from)[0]
-        standing = Purchases(bought.orders, bought.spent_kopecks)
-        if follow(tx, rt, replace(member, manual_segment_code=code), standing, now=now):
+        if look_again(tx, rt, replace(member, manual_segment_code=code), now=now):
             book.mark_out_of_date(tx, rt, member.id, now=now)
         return members.lock(tx, member.id)
 

@@ -110,14 +110,15 @@ def inbox_row(rt: Runtime, claim: Claim, work: Callable[[], None]) -> None:
 def failed_rows(rt: Runtime, box: Box, claims: Sequence[Claim], failure: Exception) -> None:
     """Sends rows back with a date, or to a person, by what the failure says of itself.
 
-    Rows that were refused together are given back to be worked alone: one of them is the reason.
+    Rows that failed together are given back to be worked alone where one of them is the reason: they were refused, or
+    the failure is one that nobody foresaw.
     """
     told = _in_words(failure)
     text = told or f"{type(failure).__name__}: {failure}"
     unexpected = told is None and not isinstance(failure, ConnectorError)
     _log.warning("rows_failed", box=box, rows=len(claims), error=text, exc_info=failure if unexpected else None)
     with rt.db.begin() as tx:
-        if _is_final(failure) and len(claims) > 1:
+        if len(claims) > 1 and (_is_final(failure) or unexpected or _is_about_one(failure)):
             boxes.isolate(tx, box, claims)
             return
         for claim in claims:
@@ -148,6 +149,11 @@ def _gap(failures: int, failure: Exception) -> timedelta | None:
     if isinstance(failure, ConnectorError) and (failure.retryable or isinstance(failure, NeedsReauth)):
         return retry.remote_gap_after(failures, advised_s=failure.retry_after_s)
     return retry.gap_after(failures)
+
+
+def _is_about_one(failure: Exception) -> bool:
+    """A damaged book or a refused statement is one member's or one row's, whatever stood beside it."""
+    return isinstance(failure, PointsMissing) or refusal(failure) is not None
 
 
 def _is_final(failure: Exception) -> bool:

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from flows import explaining, people, phones, shop
-from flows.refusals import HoldNotFound
+from flows.refusals import BadBirthday, HoldNotFound
 from loyalty import burning
 from loyalty.segments import by_code
-from storage import addresses, holds, ledger, lots, members, orders
+from storage import addresses, holds, ledger, lots, orders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import sqlalchemy as sa
 
     from flows.explaining import Cited
+    from flows.holds import Held
     from flows.people import Names, Person
     from flows.runtime import Runtime
     from flows.shop import OrderResult
     from loyalty.burning import Burn
+    from loyalty.programme import Programme
     from storage.holds import Hold
     from storage.ledger import StatementLine
     from storage.members import Member
@@ -79,11 +82,19 @@ def member(rt: Runtime, names: Names) -> MemberSheet:
         return _member(tx, rt, people.find(tx, names))
 
 
-def new_member(rt: Runtime, person: Person) -> MemberSheet:
-    """Makes the member and shows him. Raises MemberExists, BadPhone, BadEmail."""
-    made = people.create(rt, person)
-    with rt.db.begin() as tx:
-        return _member(tx, rt, members.by_ids(tx, [made.id])[made.id])
+def new_member(rt: Runtime, person: Person, seal: Callable[[sa.Connection, MemberSheet], None]) -> MemberSheet:
+    """Makes the member and shows him as `seal` was told of him in the very transaction that made him: a second call
+    would find him there and refuse. Raises MemberExists, BadPhone, BadEmail, BadBirthday."""
+    if person.birthday is not None and person.birthday > rt.now().astimezone(ZoneInfo(rt.programme.timezone)).date():
+        raise BadBirthday
+    shown: list[MemberSheet] = []
+
+    def sealed(tx: sa.Connection, made: Member) -> None:
+        shown.append(_member(tx, rt, made))
+        seal(tx, shown[-1])
+
+    people.create(rt, person, seal=sealed)
+    return shown[-1]
 
 
 def hold(rt: Runtime, public_id: str) -> HoldSheet:
@@ -94,12 +105,12 @@ def hold(rt: Runtime, public_id: str) -> HoldSheet:
             raise HoldNotFound
         order = orders.by_ids(tx, [found.order_id])[found.order_id]
         programme = rt.programme_of(tx, found.rules_version)
-    return HoldSheet(
-        hold=found,
-        order_ref=order.shop_ref,
-        due_kopecks=found.total_kopecks - found.points * programme.point_value_kopecks,
-        confirm=confirmation(rt, found),
-    )
+    return _hold(rt, found, order.shop_ref, programme)
+
+
+def held(rt: Runtime, made: Held, order_ref: str) -> HoldSheet:
+    """A hold that was made just now for the shop's order."""
+    return _hold(rt, made.hold, order_ref, made.quote.programme)
 
 
 def confirmation(rt: Runtime, found: Hold) -> str:
@@ -121,6 +132,15 @@ def order(rt: Runtime, order_ref: str) -> OrderSheet:
 def first_event(result: OrderResult) -> str | None:
     """The event by which the shop was told of the order's first points (`book.py` names events after their moves)."""
     return next((f"evt_{line.key}" for line in result.moved if line.move in ("accrue", "welcome")), None)
+
+
+def _hold(rt: Runtime, found: Hold, order_ref: str | None, programme: Programme) -> HoldSheet:
+    return HoldSheet(
+        hold=found,
+        order_ref=order_ref,
+        due_kopecks=found.total_kopecks - found.points * programme.point_value_kopecks,
+        confirm=confirmation(rt, found),
+    )
 
 
 def _member(tx: sa.Connection, rt: Runtime, found: Member) -> MemberSheet:

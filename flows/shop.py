@@ -6,10 +6,12 @@ The same order through any channel ends in the same ledger entries; the channel 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flows import book, points
 from flows.refusals import (
+    BadOrder,
     BadReturn,
     HoldUnconfirmed,
     OrderDiffers,
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
     """Keeps the answer to the request in the transaction that does it."""
 
 
+PAID_AT_AGE_MAX = timedelta(days=31)
+"""A till that was offline tells its orders late; older ones would pass by the limits of their day."""
+
+
 @dataclass(frozen=True)
 class OrderResult:
     """An order after a request. `is_repeat`: the request changed nothing because it had been done before; `moved` are
@@ -60,23 +66,30 @@ def pay(
     channel: str,
     paid_at: datetime | None = None,
 ) -> OrderResult:
-    """The shop says the order is paid: an open hold is captured, points are earned. Without a basket that of the hold
-    is meant, without a sum the whole of what was due. Raises OrderNotFound, OrderOfAnother, OrderDiffers,
+    """The shop says the order is paid with so much money in all: an open hold is captured, points are earned. A part
+    payment may be followed by a greater sum; less is not believed, that is a return. Without a basket that of the hold
+    is meant, without a sum the whole of what was due. Raises OrderNotFound, OrderOfAnother, OrderDiffers, BadOrder,
     HoldUnconfirmed."""
     now = rt.now()
     at = min(paid_at or now, now)
+    if at < now - PAID_AT_AGE_MAX:
+        raise BadOrder(f"Оплата старше {PAID_AT_AGE_MAX.days} дней", hint="такие заказы вносят правкой баллов")
 
     def work(tx: sa.Connection) -> OrderResult:
         order = orders.open_shop_order(tx, order_ref, channel=channel, now=now)
         if order.member_id not in (None, member_id):
             raise OrderOfAnother
-        if order.shop_paid_kopecks is not None:
-            _same_or_refuse(order, basket, paid_kopecks)
-            return OrderResult(order, members.by_ids(tx, [member_id])[member_id], is_repeat=True)
         goods = _goods(tx, order, basket)
-        orders.save_shop_sale(tx, order.id, member_id=member_id, basket=goods, channel=order.channel)
         due = _due_kopecks(tx, rt, order, goods)
         kopecks = due if paid_kopecks is None else paid_kopecks
+        if order.shop_paid_kopecks is not None:
+            if kopecks < order.shop_paid_kopecks:
+                raise OrderDiffers("Раньше называли большую сумму")
+            if kopecks == order.shop_paid_kopecks:
+                return OrderResult(order, members.by_ids(tx, [member_id])[member_id], is_repeat=True)
+        if kopecks == 0 < due:
+            raise BadOrder("Оплачено 0 копеек", hint="сообщите об оплате, когда деньги придут")
+        orders.save_shop_sale(tx, order.id, member_id=member_id, basket=goods, channel=order.channel)
         orders.save_shop_paid(tx, order.id, kopecks=kopecks, paid_channel=channel, at=at)
         return _converged(tx, rt, order.id, occurred_at=at, now=now)
 
@@ -130,7 +143,7 @@ def give_back(
 def look(rt: Runtime, order_ref: str) -> OrderResult:
     """The order as it is. Raises OrderNotFound."""
     with rt.db.begin() as tx:
-        order = orders.find_shop_order(tx, order_ref)
+        order = orders.read_shop_order(tx, order_ref)
         if order is None or order.member_id is None:
             raise OrderNotFound
         member = members.by_ids(tx, [order.member_id])[order.member_id]
@@ -147,6 +160,10 @@ def _converged(tx: sa.Connection, rt: Runtime, order_id: int, *, occurred_at: da
 
 def _goods(tx: sa.Connection, order: Order, basket: Basket | None) -> Basket:
     known = None if order.basket is None else Basket.from_data(order.basket)
+    if known is not None and order.shop_paid_kopecks is not None:
+        if basket not in (None, known):
+            raise OrderDiffers
+        return known
     hold = None if order.hold_id is None else holds.by_id(tx, order.hold_id)
     if hold is not None and hold.state == "unconfirmed":
         raise HoldUnconfirmed
@@ -191,9 +208,3 @@ def _added(basket: Basket, before: Sequence[int], units: Mapping[int, int]) -> l
             left = basket.lines[number - 1].qty - before[number - 1]
             raise BadReturn(f"В строке {number} осталось {left}, вернуть просят {count}")
     return after
-
-
-def _same_or_refuse(order: Order, basket: Basket | None, paid_kopecks: int | None) -> None:
-    same_goods = basket is None or order.basket is None or Basket.from_data(order.basket) == basket
-    if not same_goods or paid_kopecks not in (None, order.shop_paid_kopecks):
-        raise OrderDiffers

@@ -36,7 +36,9 @@ class Line:
     def __post_init__(self) -> None:
         if not 1 <= self.qty <= QUANTITY_MAX:
             raise BadBasket(f"Количество в строке {self.sku or 'без артикула'} должно быть от 1 до {QUANTITY_MAX}")
-        if not 0 <= self.discount_kopecks <= self.gross_kopecks <= KOPECKS_MAX:
+        if not 0 <= self.gross_kopecks <= KOPECKS_MAX:
+            raise BadBasket(f"Цена строки {self.sku or 'без артикула'} должна быть от 0 до {KOPECKS_MAX // 100} рублей")
+        if not 0 <= self.discount_kopecks <= self.gross_kopecks:
             raise BadBasket(f"Скидка в строке {self.sku or 'без артикула'} должна быть от 0 до цены строки")
 
 
@@ -53,7 +55,7 @@ class Basket:
         if len(self.lines) > LINES_MAX:
             raise BadBasket(f"В заказе больше {LINES_MAX} строк")
         if not 0 <= self.delivery_kopecks <= KOPECKS_MAX:
-            raise BadBasket("Стоимость доставки не может быть отрицательной")
+            raise BadBasket(f"Стоимость доставки должна быть от 0 до {KOPECKS_MAX // 100} рублей")
         if not 0 <= self.promo_kopecks <= sum(line.gross_kopecks - line.discount_kopecks for line in self.lines):
             raise BadBasket("Промоскидка должна быть от 0 до стоимости товаров")
 

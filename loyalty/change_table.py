@@ -58,7 +58,7 @@ FIELDS: Mapping[type, Mapping[str, Word | Part | Items]] = {
         "point_value_kopecks": Word("programme.point_value", "цена балла", roubles),
         "point_words": Part("programme.point"),
         "accrual": Part("accrual"),
-        "welcome": Part("welcome", "раздел welcome (приветственные баллы)", who="new"),
+        "welcome": Part("welcome", "раздел welcome (приветственные баллы)", who="welcome"),
         "redeem": Part("redeem", "раздел redeem (оплата баллами)"),
         "refund": Part("refund"),
         "burn": Part("burn"),

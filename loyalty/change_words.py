@@ -12,9 +12,9 @@ from typing import Any, Literal
 from loyalty.phrases import span
 from loyalty.rules import Duration
 
-Who = Literal["all", "base rate", "base share", "segment", "listed", "birthday", "new", "staff"]
+Who = Literal["all", "base rate", "base share", "segment", "listed", "birthday", "welcome", "staff"]
 """Members whom a rule concerns: all; those without a rate (a share) of their segment's own; those of the segment it
-stands in; of the segments it lists; those whose birthday is known; only who joins or buys first from now on; nobody."""
+stands in; of the segments it lists; those whose birthday is known; who buys first (or joins) from now on; nobody."""
 
 Show = Callable[[Any], str]
 

@@ -27,9 +27,10 @@ DESCRIBED_MAX = 6
 
 @dataclass(frozen=True)
 class Concerned:
-    """Whom a change touches. `segments`: those codes only, None among them is «in no segment»."""
+    """Whom a change touches. `segments`: those codes only, None among them is «in no segment»; `unbought`: those whose
+    first order is still to come, and everybody new."""
 
-    kind: Literal["all", "segments", "birthday", "new", "staff"]
+    kind: Literal["all", "segments", "birthday", "unbought", "new", "staff"]
     segments: frozenset[str | None] = frozenset()
 
 
@@ -112,9 +113,16 @@ class _Walk:
             is_for_all = any(not one.segments for one in item)
             listed = frozenset(code for one in item for code in one.segments)
             return Concerned("all") if is_for_all else Concerned("segments", listed)
+        if who == "welcome":
+            return Concerned("unbought" if self._greets_by_order() else "new")
         if who in ("base rate", "base share"):
             return Concerned("segments", self._without_own("rate_bps" if who == "base rate" else "max_share_bps"))
         return Concerned(_KINDS[who])
+
+    def _greets_by_order(self) -> bool:
+        """Whether welcome points come, before or after, with the first order and not with joining."""
+        sections = (self.old.welcome, self.new.welcome)
+        return any(rules is not None and rules.on == "first_payment" for rules in sections)
 
     def _without_own(self, name: str) -> frozenset[str | None]:
         """Segments that take the base rule, before or after; and those who are in none."""
@@ -130,10 +138,9 @@ class _Walk:
         return frozenset({None, *(codes - own)})
 
 
-_KINDS: Mapping[str, Literal["all", "birthday", "new", "staff"]] = {
+_KINDS: Mapping[str, Literal["all", "birthday", "staff"]] = {
     "all": "all",
     "birthday": "birthday",
-    "new": "new",
     "staff": "staff",
 }
 
@@ -147,10 +154,12 @@ def concerned_text(concerned: Concerned, members: int) -> str:
     """«затронет 84 участника»: `members` is how many there are of those."""
     if concerned.kind == "staff":
         return "участников не затронет"
-    if concerned.kind == "new":
+    if concerned.kind == "new" or (concerned.kind == "unbought" and members == 0):
         return "затронет только новых участников"
     if members == 0:
         return "сейчас никого не затронет"
+    if concerned.kind == "unbought":
+        return f"затронет тех, кто ещё не покупал: {thousands(members)}"
     if concerned.kind == "all":
         return f"затронет всех участников: {thousands(members)}"
     return f"затронет {count_text(members, MEMBERS_AFFECTED)}"

@@ -96,6 +96,16 @@ def of_welcome(programme: Programme, *, at: datetime, rules_version: str) -> tup
     return _lines(steps, rules_version)
 
 
+def of_first_order(result: Checkout, programme: Programme, *, at: datetime, rules_version: str) -> tuple[Line, ...]:
+    """The welcome points of a first order after its calculation, and that they stand in for its own where the rules say
+    so: the points of all lines then still sum to what it brings."""
+    welcome = of_welcome(programme, at=at, rules_version=rules_version)
+    if programme.welcome is None or programme.welcome.with_base or result.earned.total == 0:
+        return welcome
+    step = Step(_INSTEAD, "welcome.with_base", -result.earned.total)
+    return (*_lines([step], rules_version), *welcome)
+
+
 def rate_words(rate: Rate, programme: Programme, *, goods_kopecks: int | None = None) -> str:
     """«12 %, сегмент «Постоянный»»: the rate and who set it."""
     return f"{percent(rate.bps)}, {who_set(rate.rule, programme, goods_kopecks=goods_kopecks)}"
@@ -136,7 +146,7 @@ def _spending_steps(spending: Spending, programme: Programme, basket: Basket, as
     if spending.refusal is not None:
         yield _refusal_step(spending, programme, asked)
         return
-    bound, rule = _bound(spending, programme, asked)
+    bound, rule = what_binds(spending, programme)
     most, spent = thousands(spending.max_points), thousands(spending.points)
     if asked.requested <= 0:
         yield Step(f"Списать можно до {most} ({bound})", rule)
@@ -149,9 +159,9 @@ def _spending_steps(spending: Spending, programme: Programme, basket: Basket, as
         yield Step(f"Спишем {spent}: остаток строки меньше балла баллами не оплатить", "programme.point_value")
 
 
-def _bound(spending: Spending, programme: Programme, asked: Asked) -> tuple[str, str]:
+def what_binds(spending: Spending, programme: Programme) -> tuple[str, str]:
     """What sets the most that may be spent, and its rule."""
-    if asked.balance < spending.cap_points:
+    if spending.max_points < spending.cap_points:
         return "столько на счету", "redeem"
     if spending.cap_rule == "redeem.max_points":
         return "предел на заказ", spending.cap_rule
@@ -264,6 +274,7 @@ def _begins(activates_at: datetime, at: datetime, timezone: str) -> str:
     return available_from(activates_at, at, timezone).replace("доступны с ", "станут доступны ", 1)
 
 
+_INSTEAD = "Это первый заказ: вместо начисления приветственные"
 _LIMITS = {
     "points_per_order": "предел на заказ",
     "accruals_per_day": "за сегодня начислений больше не бывает",

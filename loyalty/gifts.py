@@ -107,6 +107,23 @@ def holidays_open(holidays: Sequence[HolidayGift], *, timezone: str, now: dateti
     return sorted(found, key=lambda occasion: (occasion.day, occasion.title))
 
 
+def renamed(
+    old: Sequence[HolidayGift], new: Sequence[HolidayGift], *, timezone: str, now: datetime
+) -> list[tuple[str, str]]:
+    """Holidays whose day stays and whose name changes while the gift is open: the name is a part of the key by which
+    it is known who has it already. Old and new names."""
+    today = calendar.local_day(now, timezone)
+    before = {(day, holiday.title) for holiday in old for day in _days_of(holiday, today)}
+    after = {(day, holiday.title) for holiday in new for day in _days_of(holiday, today)}
+    return [
+        (left, occasion.title)
+        for occasion in holidays_open(new, timezone=timezone, now=now)
+        if (occasion.day, occasion.title) not in before
+        for day, left in sorted(before - after)
+        if day == occasion.day
+    ]
+
+
 def _known_in_time(gift: BirthdayGift, celebrated: date, known_since: datetime | None, timezone: str) -> bool:
     if known_since is None:
         return True

@@ -42,7 +42,9 @@ class PaymentTotals:
 class OrderFacts:
     """`is_stage_paid`: the CRM says the deal stands in a paid stage; `price_kopecks`: the deal's price there, less what
     points have paid. `shop_paid_kopecks`: the shop's own program says the order is paid with this much money;
-    `shop_returned_kopecks` how much of it went back, `returned` how many units of each line did."""
+    `shop_returned_kopecks` how much of it went back, `returned` how many units of each line did. `due_kopecks`: what
+    had to be paid, None if nobody knows; `full_kopecks`: what it would have been without points, None if none were
+    meant to pay."""
 
     payments: tuple[PaymentTotals, ...]
     is_stage_paid: bool
@@ -50,11 +52,14 @@ class OrderFacts:
     shop_paid_kopecks: int | None = None
     shop_returned_kopecks: int = 0
     returned: tuple[int, ...] = ()
+    due_kopecks: int | None = None
+    full_kopecks: int | None = None
 
 
 @dataclass(frozen=True)
 class Money:
-    """`paid_kopecks`: the most the order was ever paid with; `kept_kopecks`: what the shop has of it now."""
+    """`paid_kopecks`: what the order was paid with, a sum that was refunded and paid anew counted once; `kept_kopecks`:
+    what the shop has of it now."""
 
     is_paid: bool
     paid_kopecks: int
@@ -76,9 +81,9 @@ def money_of(facts: OrderFacts, rules: AccrualRules) -> Money:
     stage, which stands for the deal's price. What is known to be returned is taken off once."""
     moved = [payment for payment in facts.payments if payment.moved_money]
     if moved and "payment" in rules.earn_on:
-        paid = sum(payment.captured_kopecks for payment in moved)
-        kept = sum(payment.kept_kopecks for payment in moved)
-        return Money(is_paid=True, paid_kopecks=paid, kept_kopecks=min(kept, _less(paid, facts.shop_returned_kopecks)))
+        captured = sum(payment.captured_kopecks for payment in moved)
+        kept = min(sum(payment.kept_kopecks for payment in moved), _less(captured, facts.shop_returned_kopecks))
+        return Money(is_paid=True, paid_kopecks=max(kept, _paid_once(moved, captured, facts)), kept_kopecks=kept)
     if facts.shop_paid_kopecks is not None:
         kept = _less(facts.shop_paid_kopecks, max(facts.shop_returned_kopecks, _refunded(moved)))
         return Money(is_paid=True, paid_kopecks=facts.shop_paid_kopecks, kept_kopecks=kept)
@@ -87,31 +92,33 @@ def money_of(facts: OrderFacts, rules: AccrualRules) -> Money:
     return Money(is_paid=False, paid_kopecks=0, kept_kopecks=0)
 
 
-def kept_kopecks(facts: OrderFacts, rules: AccrualRules) -> int:
-    """Money the shop kept."""
-    return money_of(facts, rules).kept_kopecks
+def is_paid_without_points(facts: OrderFacts, money: Money) -> bool:
+    """The shop keeps the whole price in money: the points that were meant to pay a part of it did not."""
+    return facts.full_kopecks is not None and money.kept_kopecks >= facts.full_kopecks > 0
 
 
 def remains(basket: Basket, lines: Sequence[CheckoutLine], money: Money, facts: OrderFacts) -> Remains:
-    """What is left of a basket with known lines. Units returned take their line's share of everything; money that went
-    back beyond them takes the same share of what the lines have left. Money not paid yet earns nothing, but the points
-    spent stay spent."""
+    """What is left of a basket with known lines. Units returned take their line's share of everything. Money that went
+    back beyond them, or has not come yet, is missing from the goods before it is missing from the delivery, and takes
+    the same share of what the lines have left. Money not paid yet earns nothing, but the points spent stay spent; goods
+    that points paid for entirely stay bought whatever money goes back."""
     counts = unit_counts(basket, facts.returned)
     shares = [(line, goods.qty, count) for line, goods, count in zip(lines, basket.lines, counts, strict=True)]
     earned = sum(line.earned - part_returned(line.earned, count, qty) for line, qty, count in shares)
     points_back = sum(part_returned(line.points_spent, count, qty) for line, qty, count in shares)
     points_left = sum(line.points_spent for line in lines) - points_back
-    due = sum(line.due_kopecks for line in lines) + basket.delivery_kopecks
     lines_back = returned_kopecks(basket, lines, facts.returned)
+    goods_left = sum(line.due_kopecks for line in lines) - lines_back
     kept = min(money.kept_kopecks, _less(money.paid_kopecks, facts.shop_returned_kopecks + lines_back))
-    if all(count >= qty for _, qty, count in shares) or (due > 0 and kept == 0):
+    missing = max(0, goods_left + basket.delivery_kopecks - kept)
+    goods_missing = min(missing, goods_left)
+    goods_went_back = min(goods_missing, _less(money.paid_kopecks, kept + lines_back))
+    is_all_back = all(count >= qty for _, qty, count in shares)
+    if is_all_back or (goods_left > 0 and (kept == 0 or goods_went_back == goods_left)):
         return Remains(0, points_back + points_left, is_kept=False)
-    due_left = due - lines_back
-    missing = max(0, due_left - kept)
-    if missing > 0:
-        earned = earned * (due_left - missing) // due_left
-        went_back = min(missing, _less(money.paid_kopecks, kept + lines_back))
-        points_back += part_returned(points_left, went_back, due_left)
+    if goods_missing > 0:
+        earned = earned * (goods_left - goods_missing) // goods_left
+        points_back += part_returned(points_left, goods_went_back, goods_left)
     return Remains(earned, points_back, is_kept=True, kept_kopecks=kept)
 
 
@@ -134,6 +141,14 @@ def points_back_by_sum(points: int, money: Money) -> int:
     if money.kept_kopecks == 0:
         return points
     return part_returned(points, max(0, money.paid_kopecks - money.kept_kopecks), money.paid_kopecks)
+
+
+def _paid_once(payments: Sequence[PaymentTotals], captured_kopecks: int, facts: OrderFacts) -> int:
+    """A buyer who was refunded and paid again has not bought twice."""
+    if facts.due_kopecks:
+        return min(captured_kopecks, facts.due_kopecks)
+    keeping = [payment.captured_kopecks for payment in payments if payment.kept_kopecks > 0]
+    return sum(keeping) if keeping else captured_kopecks
 
 
 def _less(paid: int, returned: int) -> int:

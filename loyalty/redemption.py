@@ -124,13 +124,12 @@ def restore(
 
 
 def spend_again(account: Account, points: int, *, order_id: int, key_prefix: str) -> int:
-    """The facts say that less came back than was given back: as much as the member still has pays for the order again,
-    first what was given back for it. Returns how much."""
+    """The facts say that less came back than was given back: what is left of the points that were given back for this
+    order pays for it again, no others, which the buyer has come by since. Returns how much."""
     own = [lot for lot in account.lots.values() if lot.source == "restored" and lot.order_id == order_id]
-    others = [lot for lot in account.lots.values() if lot not in own]
     cause = Cause(order_id=order_id, rule="redeem")
     left = points
-    for lot in (*sorted(own, key=consumption_order), *sorted(others, key=consumption_order)):
+    for lot in sorted(own, key=consumption_order):
         taken = min(left, lot.available)
         if taken > 0:
             key = f"{key_prefix}:again:{lot.key}"

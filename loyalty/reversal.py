@@ -45,9 +45,11 @@ def held(account: Account, demand: Demand) -> int:
     return sum(lot.pending + lot.available for lot in tree)
 
 
-def take_back(account: Account, demand: Demand, programme: Programme, *, key_prefix: str, cause: Cause) -> int:
-    """Posts the reversal. Returns how much was reversed, debt and write-off included; the account must know the
-    member's other open lots if `held` is less than `still_owed`."""
+def take_back(
+    account: Account, demand: Demand, programme: Programme, *, key_prefix: str, cause: Cause
+) -> tuple[int, int]:
+    """Posts the reversal. Returns how much was reversed, debt and write-off included, and how much of it was written
+    off; the account must know the member's other open lots if `held` is less than `still_owed`."""
     owed = left = still_owed(account, demand)
     policy = programme.refund.debt
     tree = sorted(_tree(account, demand), key=lambda lot: _own_order(lot, demand))
@@ -80,7 +82,7 @@ def take_back(account: Account, demand: Demand, programme: Programme, *, key_pre
             cause=cause,
             rules_version=version,
         )
-    return owed
+    return owed, left
 
 
 def _take(

@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Purchases:
-    """Kept orders of a member that count for his segment, and the money kept for them."""
+    """Kept orders of a member that count for his segment, and the money kept for them; `…_ever`: with those that the
+    window has left behind, None if they are not known."""
 
     orders: int
     spent_kopecks: int = 0
+    orders_ever: int | None = None
+    spent_ever_kopecks: int = 0
+
+    @property
+    def ever(self) -> Purchases | None:
+        return None if self.orders_ever is None else Purchases(self.orders_ever, self.spent_ever_kopecks)
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,24 @@ def standing(
     present = by_code(now_in.code, rules)
     if present is None or present.is_manual or (earned is not None and _height(earned) >= _height(present)):
         return Standing(None if earned is None else earned.code)
-    if policy.window is None:  # only a returned order can have lowered him: he never really got there
-        return Standing(None if earned is None else earned.code)
+    if policy.window is None or _never_got_to(present, purchases, rules, policy):
+        return Standing(None if earned is None else earned.code)  # only a returned order can have lowered him
     if policy.downgrade == "never":
         return Standing(present.code)
     falls_at = now_in.falls_at or calendar.activation_at(now, policy.grace, timezone)
     if falls_at <= now:
         return Standing(None if earned is None else earned.code)
     return Standing(present.code, falls_at)
+
+
+def _never_got_to(
+    present: SegmentRule, purchases: Purchases, rules: Sequence[SegmentRule], policy: SegmentPolicy
+) -> bool:
+    """All orders he keeps together do not lead where he stands: those that did were returned."""
+    if purchases.ever is None:
+        return False
+    reached = segment_for(purchases.ever, rules, policy)
+    return reached is None or _height(reached) < _height(present)
 
 
 def by_code(code: str | None, rules: Sequence[SegmentRule]) -> SegmentRule | None:

@@ -154,12 +154,13 @@ def _rate(entry: Entry, programme: Programme | None) -> str:
     rule = entry.rule
     if programme is None or rule is None:
         return ""
+    beside = f"; {entry.reason}" if entry.reason and entry.move == "accrue" else ""
     if rule == "accrual.rate":
-        return f" ({rate_words(Rate(programme.accrual.rate_bps, rule), programme)})"
+        return f" ({rate_words(Rate(programme.accrual.rate_bps, rule), programme)}{beside})"
     segment = by_code(rule.split(".")[1], programme.segments) if rule.startswith("segments.") else None
     if segment is not None and segment.rate_bps is not None:
-        return f" ({rate_words(Rate(segment.rate_bps, rule), programme)})"
-    return f" ({who_set(rule, programme)})"
+        return f" ({rate_words(Rate(segment.rate_bps, rule), programme)}{beside})"
+    return f" ({who_set(rule, programme)}{beside})"
 
 
 def _order_of(name: str | None) -> str:

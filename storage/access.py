@@ -199,8 +199,3 @@ def remember_entry(tx: sa.Connection, name: str, entry: Mapping[str, Any], *, no
         ),
         {"name": name, "entry": json.dumps(dict(entry), ensure_ascii=False), "now": now},
     )
-
-
-def forget_entries(tx: sa.Connection) -> None:
-    """Empties the directory: the next call looks everything up again."""
-    tx.execute(sa.text("DELETE FROM directory"))

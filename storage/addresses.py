@@ -45,15 +45,19 @@ def replace(tx: sa.Connection, member_id: int, kind: AddressKind, values: Collec
     add(tx, member_id, kind, values, now=now)
 
 
+NAMED_MAX = 20
+"""Whoever has more namesakes than these shares a number of the shop's own, not of a person."""
+
+
 def members_with(tx: sa.Connection, kind: AddressKind, value: str) -> Sequence[int]:
-    """Living members with this address, the oldest first: more than one are duplicates."""
+    """Living members with this address, the oldest of them first: more than one are duplicates."""
     statement = sa.text(
         """
         SELECT DISTINCT COALESCE(m.merged_into_id, m.id) AS id FROM member_address a JOIN member m ON m.id = a.member_id
-        WHERE a.kind = :kind AND a.value = :value ORDER BY id
+        WHERE a.kind = :kind AND a.value = :value ORDER BY id LIMIT :most
         """
     )
-    return list(tx.execute(statement, {"kind": kind, "value": value}).scalars())
+    return list(tx.execute(statement, {"kind": kind, "value": value, "most": NAMED_MAX}).scalars())
 
 
 def lock(tx: sa.Connection, kind: str, value: str | None) -> None:

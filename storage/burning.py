@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from storage import outbox
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
@@ -40,11 +42,18 @@ class Moved:
     points: int
 
 
-_COUNT = sa.text("SELECT count(*) FROM lot WHERE available > 0 AND expires_at <= :now")
+_COUNT = sa.text(
+    """
+    SELECT count(*) FROM lot
+    WHERE available > 0 AND expires_at <= :now AND member_id <> ALL(CAST(:refused AS bigint[]))
+    """
+)
 _PICK = sa.text(
     """
     SELECT array_agg(id) AS lot_ids, array_agg(member_id) AS member_ids FROM (
-        SELECT id, member_id FROM lot WHERE available > 0 AND expires_at <= :now AND member_id > :after
+        SELECT id, member_id FROM lot
+        WHERE available > 0 AND expires_at <= :now AND member_id > :after
+            AND member_id <> ALL(CAST(:refused AS bigint[]))
         ORDER BY member_id, id LIMIT :limit
     ) AS due
     """
@@ -93,16 +102,6 @@ _PROLONG = sa.text(
     SELECT count(*) AS lots, COALESCE(sum(available), 0) AS points FROM prolonged
     """
 )
-# A worker that finishes rows of the outbox locks several of them in the order of their ids: so do we, before the
-# INSERT takes them in the order of the members.
-_LOCK_MARKS = sa.text(
-    """
-    SELECT box.id
-    FROM unnest(CAST(:kinds AS text[])) AS wanted (kind) CROSS JOIN unnest(CAST(:ids AS bigint[])) AS target (id)
-        JOIN outbox box ON box.kind = wanted.kind AND box.target_id = target.id
-    ORDER BY box.id FOR NO KEY UPDATE OF box
-    """
-)
 _MARK = sa.text(
     """
     INSERT INTO outbox (kind, target_id, created_at, due_at)
@@ -120,14 +119,14 @@ _MARK = sa.text(
 )
 
 
-def count_due(tx: sa.Connection, *, now: datetime) -> int:
-    """Lots with available points whose last valid day is over."""
-    return int(tx.execute(_COUNT, {"now": now}).scalar_one())
+def count_due(tx: sa.Connection, *, now: datetime, refused: Collection[int] = ()) -> int:
+    """Lots with available points whose last valid day is over, but for those of the `refused` members."""
+    return int(tx.execute(_COUNT, {"now": now, "refused": list(refused)}).scalar_one())
 
 
-def pick(tx: sa.Connection, *, after: int, now: datetime, limit: int) -> Picked:
-    """Due lots of members with an id above `after`. Nothing is locked."""
-    row = tx.execute(_PICK, {"after": after, "now": now, "limit": limit}).one()
+def pick(tx: sa.Connection, *, after: int, now: datetime, limit: int, refused: Collection[int] = ()) -> Picked:
+    """Due lots of members with an id above `after` who are not among the `refused`. Nothing is locked."""
+    row = tx.execute(_PICK, {"after": after, "now": now, "limit": limit, "refused": list(refused)}).one()
     return Picked(row.lot_ids or (), row.member_ids or ())
 
 
@@ -166,7 +165,6 @@ def prolong(tx: sa.Connection, lots: Picked, *, until: datetime, now: datetime) 
 
 def mark_out_of_date(tx: sa.Connection, kinds: Sequence[Kind], member_ids: Sequence[int], *, now: datetime) -> None:
     """`outbox.add` of several kinds for many members in one statement."""
-    parameters = {"kinds": list(kinds), "ids": list(member_ids)}
     if kinds and member_ids:
-        tx.execute(_LOCK_MARKS, parameters)
-        tx.execute(_MARK, {**parameters, "now": now})
+        outbox.lock_marks(tx, kinds, member_ids)
+        tx.execute(_MARK, {"kinds": list(kinds), "ids": list(member_ids), "now": now})

@@ -38,3 +38,13 @@ def save_pushed(tx: sa.Connection, order_id: int, pushed_fields: dict[str, Any] 
 def save_noted_hold(tx: sa.Connection, order_id: int, answer: str | None) -> None:
     """The answer to «Списать бонусов» that the feed was told."""
     tx.execute(sa.text("UPDATE orders SET noted_hold = :answer WHERE id = :id"), {"id": order_id, "answer": answer})
+
+
+def deals_of(tx: sa.Connection, member_id: int, *, limit: int) -> list[int]:
+    """The member's newest deals."""
+    statement = sa.text(
+        """
+        SELECT deal_ref FROM orders WHERE member_id = :id AND deal_ref IS NOT NULL ORDER BY id DESC LIMIT :limit
+        """
+    )
+    return list(tx.execute(statement, {"id": member_id, "limit": limit}).scalars())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -9,6 +10,15 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Members who may be due, and the last id that was looked at; None: there was nobody left to look at."""
+
+    member_ids: Sequence[int]
+    last_id: int | None
+
 
 # The keys are looked up here only to leave out those who surely have the gift; who locks the member looks again.
 _BORN_ON = sa.text(
@@ -21,21 +31,27 @@ _BORN_ON = sa.text(
     ORDER BY m.id LIMIT :limit
     """
 )
+# So many members are looked at, not found: once everybody has his gift, one look for more would read them all.
 _EVERYBODY = sa.text(
     """
-    SELECT m.id FROM member m
-    WHERE m.id > :after AND m.merged_into_id IS NULL AND m.created_at < :joined_before
-        AND (cardinality(CAST(:segments AS text[])) = 0 OR m.segment_code = ANY(CAST(:segments AS text[])))
-        AND NOT EXISTS (SELECT 1 FROM lot WHERE lot.key = :key_before || m.id || :key_after)
-    ORDER BY m.id LIMIT :limit
+    WITH looked AS MATERIALIZED (
+        SELECT id, merged_into_id, created_at, segment_code FROM member WHERE id > :after ORDER BY id LIMIT :limit
+    ), found AS (
+        SELECT m.id FROM looked m
+        WHERE m.merged_into_id IS NULL AND m.created_at < :joined_before
+            AND (cardinality(CAST(:segments AS text[])) = 0 OR m.segment_code = ANY(CAST(:segments AS text[])))
+            AND NOT EXISTS (SELECT 1 FROM lot WHERE lot.key = :key_before || m.id || :key_after)
+    )
+    SELECT (SELECT max(id) FROM looked) AS last_id, (SELECT array_agg(id ORDER BY id) FROM found) AS member_ids
     """
 )
 
 
 def born_on(
     tx: sa.Connection, days: Sequence[tuple[int, int]], *, key_parts: tuple[str, str], after: int, limit: int
-) -> Sequence[int]:
-    """Members with an id above `after`, a birthday on one of these (month, day) and no lot of this key."""
+) -> Looked:
+    """The next `limit` members with an id above `after`, a birthday on one of these (month, day) and no lot of this
+    key."""
     parameters = {
         "months": [month for month, _ in days],
         "days": [day for _, day in days],
@@ -44,7 +60,8 @@ def born_on(
         "key_before": key_parts[0],
         "key_after": key_parts[1],
     }
-    return list(tx.execute(_BORN_ON, parameters).scalars())
+    found = list(tx.execute(_BORN_ON, parameters).scalars())
+    return Looked(found, found[-1] if found else None)
 
 
 def everybody(
@@ -55,9 +72,9 @@ def everybody(
     key_parts: tuple[str, str],
     after: int,
     limit: int,
-) -> Sequence[int]:
-    """Members with an id above `after` who joined in time, are in one of the segments (in any, if none is given) and
-    have no lot of this key."""
+) -> Looked:
+    """Of the next `limit` members with an id above `after`: those who joined in time, are in one of the segments (in
+    any, if none is given) and have no lot of this key."""
     parameters = {
         "joined_before": joined_before,
         "segments": list(segments),
@@ -66,7 +83,8 @@ def everybody(
         "key_before": key_parts[0],
         "key_after": key_parts[1],
     }
-    return list(tx.execute(_EVERYBODY, parameters).scalars())
+    row = tx.execute(_EVERYBODY, parameters).one()
+    return Looked(row.member_ids or (), row.last_id)
 
 
 def names_of(tx: sa.Connection, member_ids: Sequence[int]) -> dict[int, list[int]]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from loyalty.redemption import Allocation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 OPEN_STATES = ("unconfirmed", "active")
@@ -20,7 +20,7 @@ OPEN_STATES = ("unconfirmed", "active")
 @dataclass(frozen=True)
 class Hold:
     """`spread` are the points on each line, `total_kopecks` the price it was quoted for; `code_digest` of the code that
-    the buyer must tell, None when none is asked."""
+    the buyer must tell, None when none is asked; `tried_digest` of the last one that was wrong."""
 
     id: int
     public_id: str
@@ -36,6 +36,7 @@ class Hold:
     expires_at: datetime
     code_digest: bytes | None
     code_tries: int
+    tried_digest: bytes | None = None
 
     @property
     def is_open(self) -> bool:
@@ -76,10 +77,11 @@ _COLUMNS = ", ".join(one.name for one in fields(Hold))
 _ADD = sa.text(
     f"""
     INSERT INTO hold (public_id, member_id, order_id, state, points, total_kopecks, spread, channel, rules_version,
-        created_at, expires_at, code_digest)
+        created_at, expires_at, code_digest, is_code_asked)
     VALUES (:public_id, :member_id, :order_id,
         CASE WHEN CAST(:code_digest AS bytea) IS NULL THEN 'active' ELSE 'unconfirmed' END,
-        :points, :total_kopecks, CAST(:spread AS jsonb), :channel, :rules_version, :now, :expires_at, :code_digest)
+        :points, :total_kopecks, CAST(:spread AS jsonb), :channel, :rules_version, :now, :expires_at, :code_digest,
+        CAST(:code_digest AS bytea) IS NOT NULL)
     RETURNING {_COLUMNS}
     """  # noqa: S608
 )
@@ -108,14 +110,37 @@ def confirm(tx: sa.Connection, hold_id: int) -> None:
     )
 
 
-def count_try(tx: sa.Connection, hold_id: int) -> int:
+def count_try(tx: sa.Connection, hold_id: int, *, tried: bytes) -> int:
     """One more wrong code. Returns how many there were."""
-    statement = sa.text("UPDATE hold SET code_tries = code_tries + 1 WHERE id = :id RETURNING code_tries")
-    return int(tx.execute(statement, {"id": hold_id}).scalar_one())
+    statement = sa.text(
+        "UPDATE hold SET code_tries = code_tries + 1, tried_digest = :tried WHERE id = :id RETURNING code_tries"
+    )
+    return int(tx.execute(statement, {"id": hold_id, "tried": tried}).scalar_one())
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Wrong codes told for a member's holds, codes asked of him, and wrong codes told for anybody's."""
+
+    wrong: int
+    asked: int
+    wrong_of_all: int
+
+
+def codes_since(tx: sa.Connection, member_id: int, *, since: datetime) -> Codes:
+    """Counted over holds made since then, whatever became of them."""
+    statement = sa.text(
+        """
+        SELECT COALESCE(sum(code_tries), 0) AS wrong, count(*) FILTER (WHERE is_code_asked) AS asked,
+            (SELECT COALESCE(sum(code_tries), 0) FROM hold WHERE code_tries > 0 AND created_at > :since) AS wrong_of_all
+        FROM hold WHERE member_id = :id AND created_at > :since
+        """
+    )
+    return Codes(*tx.execute(statement, {"id": member_id, "since": since}).one())
 
 
 def close(tx: sa.Connection, hold_id: int, *, state: str, now: datetime) -> None:
-    """Captured, released or expired. A captured hold stays the order's; the others leave it."""
+    """Captured, released or expired. A captured or expired hold stays the order's."""
     tx.execute(
         sa.text("UPDATE hold SET state = :state, closed_at = :now, code_digest = NULL WHERE id = :id"),
         {"id": hold_id, "state": state, "now": now},
@@ -144,18 +169,29 @@ def made_between(tx: sa.Connection, member_id: int, begin: datetime, end: dateti
     return int(tx.execute(statement, {"member_id": member_id, "begin": begin, "end": end}).scalar_one())
 
 
-def expired(tx: sa.Connection, *, now: datetime, limit: int) -> Sequence[int]:
-    """Orders whose open hold is too old."""
+def reserving_contacts(tx: sa.Connection, deal_refs: Iterable[int]) -> set[int]:
+    """Contacts whose points lie reserved on these deals, which nobody has paid yet."""
     statement = sa.text(
         """
-        SELECT order_id FROM hold WHERE state IN ('unconfirmed', 'active') AND expires_at <= :now
-        ORDER BY expires_at LIMIT :limit
+        SELECT DISTINCT m.contact_ref FROM orders o JOIN member m ON m.id = o.member_id
+        WHERE o.deal_ref = ANY(:refs) AND o.hold_id IS NOT NULL AND o.counted_at IS NULL AND m.contact_ref IS NOT NULL
         """
     )
-    return list(tx.execute(statement, {"now": now, "limit": limit}).scalars())
+    return set(tx.execute(statement, {"refs": list(deal_refs)}).scalars())
+
+
+def expired(tx: sa.Connection, *, now: datetime, limit: int, after: int = 0) -> Sequence[int]:
+    """Orders whose open hold is too old, by their ids from `after` on."""
+    statement = sa.text(
+        """
+        SELECT order_id FROM hold WHERE state IN ('unconfirmed', 'active') AND expires_at <= :now AND order_id > :after
+        ORDER BY order_id LIMIT :limit
+        """
+    )
+    return list(tx.execute(statement, {"now": now, "limit": limit, "after": after}).scalars())
 
 
 def _hold(row: sa.Row[Any]) -> Hold:
     known = dict(row._mapping)
-    digest = known["code_digest"]
-    return Hold(**{**known, "spread": tuple(known["spread"]), "code_digest": None if digest is None else bytes(digest)})
+    digests = {name: None if known[name] is None else bytes(known[name]) for name in ("code_digest", "tried_digest")}
+    return Hold(**{**known, **digests, "spread": tuple(known["spread"])})

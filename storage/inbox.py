@@ -98,7 +98,8 @@ def forget_bodies(tx: sa.Connection, *, before: datetime, limit: int) -> int:
         """
         UPDATE inbox SET body = ''::bytea WHERE id IN (
             SELECT id FROM inbox
-            WHERE received_at < :before AND state IN ('done', 'parked') AND body <> ''::bytea LIMIT :limit
+            WHERE received_at < :before AND state IN ('done', 'parked') AND body <> ''::bytea
+            ORDER BY received_at LIMIT :limit
         )
         """
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 RESULT_CHARS_MAX = 500
+LOCK_WAIT_MS = 250
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,29 @@ _TAKE = sa.text(
 )
 
 
-def plan(tx: sa.Connection, due_at: Mapping[str, datetime]) -> None:
-    """Rows for jobs that have none yet."""
-    tx.execute(
-        sa.text(
-            """
-            INSERT INTO job (name, due_at) SELECT * FROM unnest(CAST(:names AS text[]), CAST(:due AS timestamptz[]))
-            ON CONFLICT DO NOTHING
-            """
-        ),
-        {"names": list(due_at), "due": list(due_at.values())},
-    )
+_PLAN = sa.text(
+    """
+    INSERT INTO job (name, due_at) SELECT * FROM unnest(CAST(:names AS text[]), CAST(:due AS timestamptz[]))
+    ON CONFLICT DO NOTHING
+    """
+)
+_MEND = sa.text(
+    """
+    UPDATE job SET due_at = LEAST(job.due_at, known.latest),
+        leased_until = CASE WHEN job.leased_until > :lease_max THEN :lease_max ELSE job.leased_until END
+    FROM unnest(CAST(:names AS text[]), CAST(:latest AS timestamptz[])) AS known (name, latest)
+    WHERE job.name = known.name AND (job.due_at > known.latest OR job.leased_until > :lease_max)
+    """
+)
+
+
+def plan(
+    tx: sa.Connection, first_due: Mapping[str, datetime], *, latest: Mapping[str, datetime], lease_max: datetime
+) -> None:
+    """Rows for jobs that have none yet. A clock that was once wrong stops nothing: no job stays due after its `latest`
+    time, no lease lasts beyond `lease_max`."""
+    tx.execute(_PLAN, {"names": list(first_due), "due": list(first_due.values())})
+    tx.execute(_MEND, {"names": list(latest), "latest": list(latest.values()), "lease_max": lease_max})
 
 
 def take(tx: sa.Connection, name: str, *, now: datetime, until: datetime, at_once: bool = False) -> Job | None:
@@ -99,6 +112,11 @@ def save(
             "cursor": json.dumps(cursor, ensure_ascii=False),
         },
     )
+
+
+def be_impatient(tx: sa.Connection) -> None:
+    """For the rest of the transaction a lock is waited for only shortly: whoever waits keeps many members locked."""
+    tx.execute(sa.text(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}"))
 
 
 def pause(tx: sa.Connection, name: str, *, held: datetime) -> bool:

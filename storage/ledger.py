@@ -173,6 +173,20 @@ _SELECT = """
 """
 _OF_PERSON = "t.member_id IN (SELECT id FROM member WHERE id = :id OR merged_into_id = :id)"
 _STATEMENT = f"{_SELECT} WHERE {_OF_PERSON}"
+_SUMS = sa.text(
+    f"""
+    WITH entry AS (
+        SELECT side.account, side.points FROM transfer t
+        CROSS JOIN LATERAL (VALUES (t.credit, t.points), (t.debit, -t.points)) AS side (account, points)
+        WHERE {_OF_PERSON} AND t.recorded_at <= :until
+    )
+    SELECT COALESCE(sum(points) FILTER (WHERE account = 'pending'), 0)::bigint,
+        COALESCE(sum(points) FILTER (WHERE account = 'available'), 0)::bigint,
+        COALESCE(sum(points) FILTER (WHERE account = 'reserved'), 0)::bigint,
+        COALESCE(-sum(points) FILTER (WHERE account = 'debt'), 0)::bigint
+    FROM entry
+    """  # noqa: S608
+)
 
 
 def statement(tx: sa.Connection, member_id: int, *, limit: int, before: int | None = None) -> Sequence[StatementLine]:
@@ -191,6 +205,11 @@ def history(tx: sa.Connection, member_id: int, *, until: datetime | None = None)
         {"id": member_id, "until": until},
     )
     return [StatementLine(*row) for row in found]
+
+
+def balance_at(tx: sa.Connection, member_id: int, *, until: datetime) -> Balance:
+    """The sums of the same transfers, without reading them out."""
+    return Balance(*tx.execute(_SUMS, {"id": member_id, "until": until}).one())
 
 
 def of_order(tx: sa.Connection, order_id: int, *, after: int = 0) -> Sequence[StatementLine]:

@@ -54,8 +54,9 @@ def by_keys(tx: sa.Connection, keys: Iterable[str]) -> tuple[Lot, ...]:
     return _lots(quick(tx, _BY_KEYS, {"keys": list(keys)}))
 
 
-def open_lots(tx: sa.Connection, member_id: int, *, enough: int) -> list[Lot]:
-    """Lots with available points in the order they are spent, until they hold `enough` together."""
+def open_lots(tx: sa.Connection, member_id: int, *, enough: int, now: datetime) -> list[Lot]:
+    """Lots with available points in the order they are spent, until those that have not ended hold `enough`: what has
+    ended may burn in this very decision."""
     found: list[Lot] = []
     total = 0
     step = WALK_STEP
@@ -63,7 +64,7 @@ def open_lots(tx: sa.Connection, member_id: int, *, enough: int) -> list[Lot]:
         parameters = {"member_id": member_id, "step": step, "skip": len(found)}
         more = _lots(quick(tx, _WALK, parameters))
         found += more
-        total += sum(lot.available for lot in more)
+        total += sum(lot.available for lot in more if lot.expires_at is None or lot.expires_at > now)
         if len(more) < step:
             break
         step *= 4
@@ -132,13 +133,14 @@ def next_burns(tx: sa.Connection, member_ids: Iterable[int]) -> dict[int, tuple[
 
 
 def extend_idle(tx: sa.Connection, member_id: int, *, until: datetime) -> None:
-    """The member has bought: every open lot lives on (rule `accrual.expire_idle`). A notice given before is void."""
+    """The member has bought: what his orders earned lives on (rule `accrual.expire_idle`), gifts keep their own ends. A
+    notice given before is void."""
     tx.execute(
         sa.text(
             """
             UPDATE lot SET expires_at = :until, notified_at = NULL
             WHERE member_id = :id AND (available > 0 OR pending > 0 OR reserved > 0)
-                AND (expires_at IS NULL OR expires_at < :until)
+                AND source IN ('accrual', 'restored', 'opening') AND expires_at < :until
             """
         ),
         {"id": member_id, "until": until},
@@ -156,15 +158,15 @@ def actions_since(tx: sa.Connection, member_id: int, code: str, *, since: dateti
     return int(tx.execute(statement, {"id": member_id, "since": since, "prefix": f"action:{code}:"}).scalar_one())
 
 
-def members_with_due(tx: sa.Connection, *, now: datetime, limit: int) -> Sequence[int]:
-    """Members who have pending points whose day has come."""
+def members_with_due(tx: sa.Connection, *, now: datetime, limit: int, after: int = 0) -> Sequence[int]:
+    """Members who have pending points whose day has come, by their ids from `after` on."""
     statement = sa.text(
         """
-        SELECT member_id FROM lot WHERE pending > 0 AND activates_at <= :now
-        GROUP BY member_id ORDER BY min(activates_at) LIMIT :limit
+        SELECT DISTINCT member_id FROM lot WHERE pending > 0 AND activates_at <= :now AND member_id > :after
+        ORDER BY member_id LIMIT :limit
         """
     )
-    return list(tx.execute(statement, {"now": now, "limit": limit}).scalars())
+    return list(tx.execute(statement, {"now": now, "limit": limit, "after": after}).scalars())
 
 
 def _lots(found: Iterable[Sequence[Any]]) -> tuple[Lot, ...]:

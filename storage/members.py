@@ -85,6 +85,12 @@ _BY_IDS = sa.text(f"SELECT {_COLUMNS} FROM member WHERE id = ANY(:ids)")  # noqa
 _LIVING = f"SELECT {_COLUMNS} FROM member WHERE id = (SELECT COALESCE(merged_into_id, id) FROM member WHERE"  # noqa: S608
 _BY_TOKEN = sa.text(f"{_LIVING} card_token = :token)")
 _BY_CONTACT = sa.text(f"{_LIVING} contact_ref = :contact_ref)")
+_SHOWN = sa.text(
+    """
+    SELECT id, contact_ref, card_serial, COALESCE(merged_into_id, id) AS living_id FROM member
+    WHERE id = ANY(:ids) OR merged_into_id = ANY(:ids) ORDER BY id
+    """
+)
 _BY_CARD = sa.text(f"{_LIVING} card_number = :number)")
 _LIVING_OF = sa.text(f"{_LIVING} id = :id)")
 
@@ -123,6 +129,28 @@ def by_ids(tx: sa.Connection, ids: Iterable[int]) -> dict[int, Member]:
     return {row.id: _member(row) for row in tx.execute(_BY_IDS, {"ids": list(ids)})}
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What systems outside know by one id: its contact and its card, and the living person behind them."""
+
+    id: int
+    contact_ref: int | None
+    card_serial: str
+    person: Member
+
+    @property
+    def is_merged(self) -> bool:
+        return self.id != self.person.id
+
+
+def shown(tx: sa.Connection, ids: Iterable[int]) -> dict[int, Shown]:
+    """These members and all who were merged into them: their old contacts and cards show the living person."""
+    asked = list(ids)
+    known = tx.execute(_SHOWN, {"ids": asked}).all()
+    living = by_ids(tx, {row.living_id for row in known})
+    return {row.id: Shown(row.id, row.contact_ref, row.card_serial, living[row.living_id]) for row in known}
+
+
 def by_card_token(tx: sa.Connection, token: str) -> Member | None:
     row = tx.execute(_BY_TOKEN, {"token": token}).one_or_none()
     return None if row is None else _member(row)
@@ -142,6 +170,12 @@ def living(tx: sa.Connection, member_id: int) -> Member | None:
     """The member with this id, or the one he was merged into."""
     row = tx.execute(_LIVING_OF, {"id": member_id}).one_or_none()
     return None if row is None else _member(row)
+
+
+def merged_into(tx: sa.Connection, member_id: int) -> tuple[int, ...]:
+    """Those who were merged into this member."""
+    statement = sa.text("SELECT id FROM member WHERE merged_into_id = :id ORDER BY id")
+    return tuple(tx.execute(statement, {"id": member_id}).scalars())
 
 
 def known_contacts(tx: sa.Connection, contact_refs: Iterable[int]) -> dict[int, str]:

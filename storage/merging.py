@@ -13,7 +13,7 @@ _MOVES = (
     "UPDATE lot SET member_id = :into WHERE member_id = :from",
     "UPDATE orders SET member_id = :into WHERE member_id = :from",
     "UPDATE hold SET member_id = :into WHERE member_id = :from",
-    "UPDATE message SET member_id = :into WHERE member_id = :from AND state = 'planned'",
+    "UPDATE message SET member_id = :into WHERE member_id = :from",
     """
     INSERT INTO member_address (member_id, kind, value, added_at)
     SELECT :into, kind, value, added_at FROM member_address WHERE member_id = :from ON CONFLICT DO NOTHING
@@ -47,3 +47,26 @@ def move(tx: sa.Connection, *, from_id: int, into_id: int) -> None:
     """Everything of the first is the second's; the caller holds both locks."""
     for statement in _MOVES:
         tx.execute(sa.text(statement), {"from": from_id, "into": into_id})
+    _hand_over_contact(tx, from_id=from_id, into_id=into_id)
+
+
+def _hand_over_contact(tx: sa.Connection, *, from_id: int, into_id: int) -> None:
+    """Who has no contact in the CRM takes over the other's, and what is known of it there. Two contacts stay two."""
+    statement = sa.text("SELECT contact_ref FROM member WHERE id = :id")
+    has_own = tx.execute(statement, {"id": into_id}).scalar_one() is not None
+    contact_ref = tx.execute(statement, {"id": from_id}).scalar_one()
+    if has_own or contact_ref is None:
+        return
+    set_contact = sa.text("UPDATE member SET contact_ref = :contact WHERE id = :id")
+    tx.execute(set_contact, {"id": from_id, "contact": None})  # first: a contact belongs to one member
+    tx.execute(set_contact, {"id": into_id, "contact": contact_ref})
+    tx.execute(
+        sa.text(
+            """
+            INSERT INTO crm_state (member_id, customer_ref) SELECT :into, customer_ref FROM crm_state
+            WHERE member_id = :from AND customer_ref IS NOT NULL
+            ON CONFLICT (member_id) DO UPDATE SET customer_ref = COALESCE(crm_state.customer_ref, EXCLUDED.customer_ref)
+            """
+        ),
+        {"into": into_id, "from": from_id},
+    )

@@ -1,7 +1,8 @@
 """Messages to buyers: planned, sent, failed or skipped; and the lots that a notice is about.
 
-An outbox row of kind «message» says when a message is tried next. A message that is on its way says so in its row
-before the first byte leaves, so whoever finds it there knows that its fate is unknown. Decides nothing.
+An outbox row of kind «message», for a code of kind «code», says when a message is tried next. A message that is on its
+way says so in its row before the first byte leaves, so whoever finds it there knows that its fate is unknown. Decides
+nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class NewNotice:
 
 @dataclass(frozen=True)
 class Message:
-    """`burn_on`, `burns_at` and `step_days` are there for notices. `body` is None once it is closed and was secret."""
+    """`burn_on`, `burns_at` and `step_days` are there for notices. `body` is None once it is closed and was secret, or
+    is old."""
 
     id: int
     key: str
@@ -106,7 +108,7 @@ _ADD_CODE = sa.text(
         INSERT INTO message (key, member_id, kind, points, subject, body, created_at, due_at)
         VALUES (:key, :member_id, 'redeem_code', :points, :subject, :body, :now, :now) RETURNING id
     )
-    INSERT INTO outbox (kind, target_id, created_at, due_at) SELECT 'message', id, :now, :now FROM added
+    INSERT INTO outbox (kind, target_id, created_at, due_at) SELECT 'code', id, :now, :now FROM added
     """
 )
 _TASK = sa.text(
@@ -231,6 +233,19 @@ def close(
         "unknown_outcome": UNKNOWN_OUTCOME,
     }
     return tx.execute(statement, parameters).rowcount == 1
+
+
+def forget_bodies(tx: sa.Connection, *, before: datetime, limit: int) -> int:
+    """Empties at most `limit` bodies of messages closed before this moment, which hold the address of a card. Returns
+    how many."""
+    statement = sa.text(
+        """
+        UPDATE message SET body = NULL WHERE id IN (
+            SELECT id FROM message WHERE closed_at < :before AND body IS NOT NULL ORDER BY closed_at LIMIT :limit
+        )
+        """
+    )
+    return tx.execute(statement, {"before": before, "limit": limit}).rowcount
 
 
 def rewrite(tx: sa.Connection, message_id: int, *, points: int, subject: str, body: str) -> None:

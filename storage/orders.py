@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Order:
     """A deal of the CRM, an order of the shop's own programs, or both. `rules_version`, `segment_code`, `is_greeted`,
     `earn_cap` are settled at its first counting; `paid_at` is the first fact that made the order earn. What was posted
-    for it: `accrued`, `welcomed`, `reversed`; what was spent on it: `redeemed`, of which `restored` came back."""
+    for it: `accrued`, `welcomed`, `reversed`, of which `forgiven` could not be taken; what was spent on it: `redeemed`,
+    of which `restored` came back. `is_kept`: the buyer keeps it, though points alone may have paid for it."""
 
     id: int
     deal_ref: int | None
@@ -51,6 +52,8 @@ class Order:
     reversed: int
     redeemed: int
     restored: int
+    forgiven: int
+    is_kept: bool
     hold_id: int | None
     redeem_asked: int | None
     redeem_answer: str | None
@@ -91,6 +94,7 @@ _OPEN_SHOP = sa.text(
 )
 _FIND = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE deal_ref = :deal_ref FOR NO KEY UPDATE")  # noqa: S608
 _FIND_SHOP = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE shop_ref = :shop_ref FOR NO KEY UPDATE")  # noqa: S608
+_READ_SHOP = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE shop_ref = :shop_ref")  # noqa: S608
 _LOCK = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE id = :id FOR NO KEY UPDATE")  # noqa: S608
 _BY_IDS = sa.text(f"SELECT {_COLUMNS} FROM orders WHERE id = ANY(:ids)")  # noqa: S608
 
@@ -121,6 +125,19 @@ def find_shop_order(tx: sa.Connection, shop_ref: str) -> Order | None:
     return None if row is None else _order(row)
 
 
+def read_shop_order(tx: sa.Connection, shop_ref: str) -> Order | None:
+    """The same without a lock: for whoever only looks."""
+    row = tx.execute(_READ_SHOP, {"shop_ref": shop_ref}).one_or_none()
+    return None if row is None else _order(row)
+
+
+def newest_kept_at(tx: sa.Connection, member_id: int) -> datetime | None:
+    """When the member last bought something that he keeps."""
+    statement = sa.text("SELECT max(paid_at) FROM orders WHERE member_id = :id AND is_kept")
+    newest: datetime | None = tx.execute(statement, {"id": member_id}).scalar_one()
+    return newest
+
+
 def lock(tx: sa.Connection, order_id: int) -> Order:
     """The order, locked until the transaction ends."""
     return _order(tx.execute(_LOCK, {"id": order_id}).one())
@@ -141,16 +158,6 @@ def save_deal(tx: sa.Connection, order_id: int, *, member_id: int, price_kopecks
     )
 
 
-def deals_of(tx: sa.Connection, member_id: int, *, limit: int) -> list[int]:
-    """The member's newest deals."""
-    statement = sa.text(
-        """
-        SELECT deal_ref FROM orders WHERE member_id = :id AND deal_ref IS NOT NULL ORDER BY id DESC LIMIT :limit
-        """
-    )
-    return list(tx.execute(statement, {"id": member_id, "limit": limit}).scalars())
-
-
 def save_shop_sale(tx: sa.Connection, order_id: int, *, member_id: int, basket: Basket, channel: str) -> None:
     """What the shop's program says is being bought. An order that was counted keeps its buyer and its basket."""
     tx.execute(
@@ -165,12 +172,14 @@ def save_shop_sale(tx: sa.Connection, order_id: int, *, member_id: int, basket: 
 
 
 def save_shop_paid(tx: sa.Connection, order_id: int, *, kopecks: int, paid_channel: str, at: datetime) -> None:
-    """The shop's program says the order is paid with this much money; said twice, the first time counts."""
+    """The shop's program says that the order is paid with this much money in all; a part payment is followed by the
+    rest, and the first one dates the order."""
     tx.execute(
         sa.text(
             """
-            UPDATE orders SET shop_paid_kopecks = :kopecks, paid_channel = :channel, shop_paid_at = :at
-            WHERE id = :id AND shop_paid_kopecks IS NULL
+            UPDATE orders SET shop_paid_kopecks = GREATEST(shop_paid_kopecks, :kopecks),
+                paid_channel = COALESCE(paid_channel, :channel), shop_paid_at = COALESCE(shop_paid_at, :at)
+            WHERE id = :id
             """
         ),
         {"id": order_id, "kopecks": kopecks, "channel": paid_channel, "at": at},
@@ -220,6 +229,8 @@ class Counted:
     reversed: int
     redeemed: int
     restored: int
+    forgiven: int
+    is_kept: bool
     hold_id: int | None
 
 
@@ -234,12 +245,9 @@ def save_result(tx: sa.Connection, order_id: int, counted: Counted) -> None:
 
 @dataclass(frozen=True)
 class Others:
-    """The member's other orders: kept ones in all and within the segments' window, points spent on them, what they have
-    used of the limits."""
+    """The member's other orders: how many he keeps, points spent on those, what they have used of the limits."""
 
     kept: int
-    kept_in_window: int
-    spent_in_window_kopecks: int
     points_spent: int
     accruals_today: int
     points_today: int
@@ -248,14 +256,11 @@ class Others:
 
 _OTHERS = sa.text(
     """
-    SELECT count(*) FILTER (WHERE kept_kopecks > 0) AS kept,
-        count(*) FILTER (WHERE kept_kopecks > 0 AND paid_at >= :window_from) AS kept_in_window,
-        COALESCE(sum(kept_kopecks) FILTER (WHERE paid_at >= :window_from), 0)::bigint AS spent_in_window_kopecks,
-        COALESCE(sum(redeemed - restored), 0)::int AS points_spent,
+    SELECT count(*) FILTER (WHERE is_kept) AS kept,
+        COALESCE(sum(redeemed - restored) FILTER (WHERE is_kept), 0)::bigint AS points_spent,
         count(*) FILTER (WHERE accrued > 0 AND counted_at >= :day AND counted_at < :next_day) AS accruals_today,
-        COALESCE(sum(accrued) FILTER (WHERE counted_at >= :day AND counted_at < :next_day), 0)::int AS points_today,
-        COALESCE(sum(accrued) FILTER (WHERE counted_at > :period_from AND counted_at <= :at), 0)::int
-            AS points_in_period
+        COALESCE(sum(accrued) FILTER (WHERE counted_at >= :day AND counted_at < :next_day), 0)::bigint AS points_today,
+        COALESCE(sum(accrued) FILTER (WHERE counted_at > :period_from), 0)::bigint AS points_in_period
     FROM orders WHERE member_id = :member_id AND id <> :except_order
     """
 )
@@ -266,21 +271,18 @@ def others(
     member_id: int,
     *,
     except_order: int,
-    at: datetime,
     day: tuple[datetime, datetime],
-    window_from: datetime,
     period_from: datetime,
 ) -> Others:
-    """Sums over the member's other orders as of `at`; `day` is that local day's beginning and end."""
+    """Sums over the member's other orders; `day` is the local day's beginning and end. What was counted after that
+    period began counts, whatever the order of the messages: an order told late finds no room that was used since."""
     row = tx.execute(
         _OTHERS,
         {
             "member_id": member_id,
             "except_order": except_order,
-            "at": at,
             "day": day[0],
             "next_day": day[1],
-            "window_from": window_from,
             "period_from": period_from,
         },
     ).one()

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from storage.boxes import Claim
 
-Kind = Literal["crm", "note", "google", "deal", "message", "webhook"]
+Kind = Literal["crm", "note", "google", "deal", "code", "message", "webhook"]
 """crm: a member's contact and customer; note: an order's line in the deal's feed; google: a member's loyalty object;
-deal: the deal's own fields; message: a message to the buyer; webhook: an event for the shop's own programs."""
+deal: the deal's own fields; message: a message to the buyer; code: one that he waits for at the till, which does not
+queue behind the others; webhook: an event for the shop's own programs."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,15 @@ _ADD = f"""
     FROM unnest(CAST(%(kinds)s AS text[])) AS kind CROSS JOIN unnest(CAST(%(target_ids)s AS bigint[])) AS target_id
     ORDER BY kind, target_id {_AGAIN}
 """  # noqa: S608
+# Whoever finishes rows locks several of them in the order of their ids, an INSERT takes them in that of the targets.
+_LOCK_MARKS = sa.text(
+    """
+    SELECT box.id
+    FROM unnest(CAST(:kinds AS text[])) AS wanted (kind) CROSS JOIN unnest(CAST(:ids AS bigint[])) AS target (id)
+        JOIN outbox box ON box.kind = wanted.kind AND box.target_id = target.id
+    ORDER BY box.id FOR NO KEY UPDATE OF box
+    """
+)
 MARK_MEMBER = f"""
     INSERT INTO outbox (kind, target_id, created_at, due_at)
     SELECT kind, %(member_id)s, %(now)s, %(now)s FROM unnest(CAST(%(kinds)s AS text[])) AS kind {_AGAIN}
@@ -76,6 +86,12 @@ def add_kinds(
         quick(tx, _ADD, {"kinds": list(kinds), "target_ids": targets, "now": now, "due_at": due_at or now})
 
 
+def lock_marks(tx: sa.Connection, kinds: Sequence[Kind], target_ids: Iterable[int]) -> None:
+    """Before many targets are marked in one transaction: their rows are locked in the order of their ids, as by the
+    worker that finishes them, so neither can wait for the other in a circle."""
+    tx.execute(_LOCK_MARKS, {"kinds": list(kinds), "ids": list(target_ids)})
+
+
 def claim(
     tx: sa.Connection, kind: Kind, *, now: datetime, lease: timedelta, limit: int, alone: bool = False
 ) -> Sequence[OutboxRow]:
@@ -86,6 +102,19 @@ def claim(
         OutboxRow(boxes.Claim(int(row.id), int(row.claims), int(row.failures)), int(row.target_id))
         for row in boxes.rows(tx, statement, parameters)
     ]
+
+
+def forget_told(tx: sa.Connection, *, before: datetime, limit: int) -> int:
+    """Deletes at most `limit` rows of messages that were done before this moment. Returns how many."""
+    statement = sa.text(
+        """
+        DELETE FROM outbox WHERE id IN (
+            SELECT id FROM outbox WHERE state = 'done' AND kind IN ('code', 'message') AND finished_at < :before
+            ORDER BY finished_at LIMIT :limit FOR UPDATE SKIP LOCKED
+        ) AND state = 'done'
+        """
+    )
+    return tx.execute(statement, {"before": before, "limit": limit}).rowcount
 
 
 def recent(tx: sa.Connection, *, states: Sequence[str], limit: int) -> Sequence[sa.Row[Any]]:

@@ -61,6 +61,17 @@ def save(tx: sa.Connection, order_id: int, facts: PaymentFacts, *, now: datetime
     )
 
 
+def moved_money(tx: sa.Connection, order_id: int) -> bool:
+    """Whether any payment of the order has moved money, there or back."""
+    statement = sa.text(
+        """
+        SELECT EXISTS (SELECT 1 FROM payment WHERE order_id = :id
+            AND (captured_kopecks > 0 OR refunded_kopecks > 0 OR is_refund_total))
+        """
+    )
+    return bool(tx.execute(statement, {"id": order_id}).scalar_one())
+
+
 def totals(tx: sa.Connection, order_id: int) -> tuple[tuple[PaymentTotals, ...], datetime | None]:
     """The order's payments and the instant of the newest captured one: the fact that new points are dated by."""
     found = tx.execute(

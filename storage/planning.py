@@ -40,6 +40,18 @@ def birthdays_known(tx: sa.Connection) -> int:
     return int(tx.execute(statement).scalar_one())
 
 
+def never_bought(tx: sa.Connection) -> int:
+    """Living members whom a first order would still greet: none is kept, and no welcome points live."""
+    statement = sa.text(
+        """
+        SELECT count(*) FROM member m WHERE m.merged_into_id IS NULL
+            AND NOT EXISTS (SELECT FROM orders o WHERE o.member_id = m.id AND o.is_kept)
+            AND NOT EXISTS (SELECT FROM lot WHERE member_id = m.id AND source = 'welcome' AND earned > reversed)
+        """
+    )
+    return int(tx.execute(statement).scalar_one())
+
+
 def counted_since(
     tx: sa.Connection, since: datetime, *, before: int | None, limit: int
 ) -> tuple[Sequence[PastOrder], int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ def migrate(db: Database, *, to: str = "head") -> str:
         connection.execute(sa.text("RESET lock_timeout"))  # waiting for a table in use would stop everybody behind us
         connection.commit()
         try:
-            command.upgrade(_config(connection), to)
+            command.upgrade(_config(connection, is_step_by_step=True), to)
             connection.commit()
         finally:
             connection.execute(sa.text("SELECT pg_advisory_unlock(:lock)"), {"lock": MIGRATION_LOCK})
@@ -41,8 +42,9 @@ def migrate(db: Database, *, to: str = "head") -> str:
 
 
 def downgrade(db: Database, *, to: str) -> None:
+    """All the way or not at all: a step that refuses leaves the schema as it was."""
     with db.connect() as connection:
-        command.downgrade(_config(connection), to)
+        command.downgrade(_config(connection, is_step_by_step=False), to)
         connection.commit()
 
 
@@ -52,13 +54,20 @@ def current(db: Database) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def revision(tx: sa.Connection) -> str | None:
+    """`current` as a part of the caller's transaction; the schema is there."""
+    return tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+@cache
 def expected() -> str:
-    """The revision this code was written for."""
+    """The revision this code was written for; asked once, because an upgrade changes the files of a running process."""
     return ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""
 
 
-def _config(connection: sa.Connection) -> Config:
+def _config(connection: sa.Connection, *, is_step_by_step: bool) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
+    config.attributes["is_step_by_step"] = is_step_by_step
     return config

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from loyalty.segments import Purchases
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -14,20 +16,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bought:
-    """Where a member stands, and his kept orders within the window."""
+    """Where a member stands, and his kept orders: within the window, and since he began to buy."""
 
     member_id: int
     segment_code: str | None
     falls_at: datetime | None
     manual_code: str | None
-    orders: int
-    spent_kopecks: int
+    purchases: Purchases
 
 
 _COLUMNS = """
     m.id, m.segment_code, m.segment_falls_at, m.manual_segment_code,
-    count(o.id) AS orders, COALESCE(sum(o.kept_kopecks), 0)::bigint AS spent_kopecks
-    FROM chosen m LEFT JOIN orders o ON o.member_id = m.id AND o.kept_kopecks > 0 AND o.paid_at >= :window_from
+    count(o.id) FILTER (WHERE o.paid_at >= :window_from) AS orders,
+    COALESCE(sum(o.kept_kopecks) FILTER (WHERE o.paid_at >= :window_from), 0)::bigint AS spent_kopecks,
+    count(o.id) AS orders_ever, COALESCE(sum(o.kept_kopecks), 0)::bigint AS spent_ever_kopecks
+    FROM chosen m LEFT JOIN orders o ON o.member_id = m.id AND o.is_kept
     GROUP BY m.id, m.segment_code, m.segment_falls_at, m.manual_segment_code ORDER BY m.id
 """
 _MEMBER = "id, segment_code, segment_falls_at, manual_segment_code FROM member"
@@ -58,6 +61,12 @@ def of_members(tx: sa.Connection, member_ids: Sequence[int], *, window_from: dat
 
 def _read(found: sa.CursorResult[Any]) -> Sequence[Bought]:
     return [
-        Bought(row.id, row.segment_code, row.segment_falls_at, row.manual_segment_code, row.orders, row.spent_kopecks)
+        Bought(
+            row.id,
+            row.segment_code,
+            row.segment_falls_at,
+            row.manual_segment_code,
+            Purchases(row.orders, row.spent_kopecks, row.orders_ever, row.spent_ever_kopecks),
+        )
         for row in found
     ]

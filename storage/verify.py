@@ -103,13 +103,17 @@ _OWNERS = sa.text(
     ORDER BY t.id LIMIT :limit
     """
 )
-# An order's points that burnt are not taken back with it: so much may be missing from what was earned for it.
+# An order's points that burnt are not taken back with it: so much may be missing from what was earned for it. A
+# write-off that is undone goes the other way and counts as earned anew, as base or as welcome points.
 _ORDERS = sa.text(
     """
     WITH posted AS (
         SELECT order_id,
-            COALESCE(sum(points) FILTER (WHERE move IN ('accrue', 'welcome')), 0) AS earned,
-            COALESCE(sum(points) FILTER (WHERE move IN ('reverse', 'write_off')), 0) AS reversed,
+            COALESCE(sum(points) FILTER (WHERE move = 'accrue'), 0) AS accrued,
+            COALESCE(sum(points) FILTER (WHERE move = 'welcome'), 0) AS welcomed,
+            COALESCE(sum(points) FILTER (WHERE move = 'reverse'), 0) AS taken,
+            COALESCE(sum(points) FILTER (WHERE move = 'write_off' AND credit = 'reversed'), 0) AS forgiven,
+            COALESCE(sum(points) FILTER (WHERE move = 'write_off' AND debit = 'reversed'), 0) AS undone,
             COALESCE(sum(points) FILTER (WHERE move = 'capture'), 0) AS redeemed,
             COALESCE(sum(points) FILTER (WHERE move = 'restore'), 0) AS restored
         FROM transfer WHERE order_id IS NOT NULL GROUP BY order_id
@@ -120,9 +124,12 @@ _ORDERS = sa.text(
     )
     SELECT COALESCE(o.deal_ref::text, o.shop_ref) FROM orders o LEFT JOIN posted p ON p.order_id = o.id
     LEFT JOIN burnt b ON b.order_id = o.id
-    WHERE (o.reversed, o.redeemed, o.restored)
-            <> (COALESCE(p.reversed, 0), COALESCE(p.redeemed, 0), COALESCE(p.restored, 0))
-        OR COALESCE(p.earned, 0) - o.accrued - o.welcomed - o.reversed NOT BETWEEN 0 AND COALESCE(b.points, 0)
+    WHERE (o.reversed, o.forgiven, o.redeemed, o.restored)
+            <> (COALESCE(p.taken + p.forgiven - p.undone, 0), COALESCE(p.forgiven - p.undone, 0),
+                COALESCE(p.redeemed, 0), COALESCE(p.restored, 0))
+        OR COALESCE(p.accrued + p.welcomed, 0) - o.accrued - o.welcomed - o.reversed
+            NOT BETWEEN 0 AND COALESCE(b.points, 0)
+        OR o.accrued > COALESCE(p.accrued + p.undone, 0) OR o.welcomed > COALESCE(p.welcomed + p.undone, 0)
     ORDER BY o.id LIMIT :limit
     """
 )
@@ -149,6 +156,41 @@ _HELD = sa.text(
     ORDER BY h.id LIMIT :limit
     """
 )
+_HOLDERS = sa.text(
+    """
+    SELECT h.public_id FROM hold h JOIN orders o ON o.id = h.order_id
+    WHERE (h.state <> 'released' AND h.member_id IS DISTINCT FROM o.member_id)
+        OR (h.state IN ('unconfirmed', 'active') AND o.hold_id IS DISTINCT FROM h.id)
+        OR (h.state = 'released' AND o.hold_id = h.id)
+        OR (h.spread <> '[]' AND h.points <> (SELECT sum(part::int) FROM jsonb_array_elements_text(h.spread) AS part))
+    UNION SELECT h.public_id FROM orders o JOIN hold h ON h.id = o.hold_id WHERE h.order_id <> o.id
+    ORDER BY 1 LIMIT :limit
+    """
+)
+_LOT_ORDERS = sa.text(
+    """
+    SELECT l.key FROM lot l LEFT JOIN transfer t ON t.lot_id = l.id AND t.key = l.key
+    LEFT JOIN orders o ON o.id = l.order_id
+    WHERE l.order_id IS DISTINCT FROM t.order_id OR (o.id IS NOT NULL AND o.member_id IS DISTINCT FROM l.member_id)
+    ORDER BY l.id LIMIT :limit
+    """
+)
+# Rules are in force from their applying to the next one; whoever burnt may have learnt of it a little later, and a
+# night's run has one time for all its pieces. A lot that ends after it burnt was prolonged since: its notice is void.
+_UNTOLD = sa.text(
+    """
+    WITH in_force AS (
+        SELECT a.applied_at, lead(a.applied_at) OVER (ORDER BY a.id) AS replaced_at,
+            r.rules #>> '{burn,without_notice}' = 'burn' AS is_silent
+        FROM rules_applied a JOIN rule_version r ON r.version = a.version
+    )
+    SELECT t.key FROM transfer t JOIN lot l ON l.id = t.lot_id
+    WHERE t.move = 'expire' AND l.notified_at IS NULL AND l.expires_at <= t.recorded_at AND NOT EXISTS (
+        SELECT 1 FROM in_force f WHERE f.is_silent AND f.applied_at <= t.recorded_at + interval '1 hour'
+            AND (f.replaced_at IS NULL OR f.replaced_at >= t.recorded_at - interval '1 hour'))
+    ORDER BY t.id LIMIT :limit
+    """
+)
 _PATHS = sa.text(
     """
     SELECT key FROM transfer WHERE (move, debit, credit) NOT IN (
@@ -158,7 +200,8 @@ _PATHS = sa.text(
         ('capture', 'reserved', 'redeemed'), ('capture', 'available', 'redeemed'), ('release', 'reserved', 'available'),
         ('expire', 'available', 'expired'),
         ('reverse', 'pending', 'reversed'), ('reverse', 'available', 'reversed'), ('reverse', 'debt', 'reversed'),
-        ('write_off', 'shortfall', 'reversed'), ('restore', 'redeemed', 'available'),
+        ('write_off', 'shortfall', 'reversed'), ('write_off', 'reversed', 'shortfall'),
+        ('restore', 'redeemed', 'available'),
         ('adjust', 'adjusted', 'pending'), ('adjust', 'available', 'adjusted'))
     ORDER BY id LIMIT :limit
     """
@@ -176,8 +219,11 @@ def verify(tx: sa.Connection) -> Verdict:
         (_OWNERS, "операция {}: чужая партия или другая версия правил"),
         (_PATHS, "операция {}: такие счета не подходят к её виду"),
         (_ORDERS, "заказ {}: начисленное, списанное, возвращённое и снятое не равны сумме операций"),
+        (_LOT_ORDERS, "партия {}: заказ не тот, за который она начислена, или принадлежит другому участнику"),
         (_HELD, "резерв {}: его состояние не равно его операциям"),
+        (_HOLDERS, "резерв {}: заказ не знает о нём, принадлежит другому участнику, или не сходится разбивка"),
         (_HOLDS, "участник {}: зарезервированное не равно сумме открытых резервов"),
+        (_UNTOLD, "операция {}: баллы сгорели без предупреждения, а правила этого не разрешали"),
     )
     faults = [
         text.format(found)

@@ -16,7 +16,8 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from flows.errors import BadReply, BadSignature, DatabaseAway
+from flows.errors import BadReply, BadSignature, DatabaseAway, SchemaMismatch, is_busy, is_too_large
+from flows.refusals import PointsOutOfRange
 from webhooks import amocrm, api, cards, operations, payments
 from webhooks.counters import Counters
 from webhooks.shared import runtime
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from flows.runtime import Runtime
 
 BODY_BYTES_MAX = 256 * 1024
+LENGTH_DIGITS_MAX = 12
 RETRY_AFTER_S = 5
 QUIET_PATHS = ("/healthz", "/readyz", "/metrics")
 SAFE_HEADERS = (
@@ -45,6 +47,7 @@ _log = structlog.get_logger(__name__)
 def create_app(rt: Runtime) -> Flask:
     """The WSGI application over a prepared Runtime."""
     app = Flask("webhooks", root_path=_root(), template_folder="templates", static_folder="static")
+    app.url_map.merge_slashes = False  # a doubled slash is another address, not a redirect that loses the body
     app.config.update(MAX_CONTENT_LENGTH=BODY_BYTES_MAX, MAX_FORM_MEMORY_SIZE=BODY_BYTES_MAX)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions["runtime"] = rt
@@ -99,7 +102,9 @@ def _direct(app: Flask, rt: Runtime) -> WSGIApplication:
 def _plain_body_bytes(environ: WSGIEnvironment) -> int | None:
     """The size of a POST's body that is announced and allowed; None is for Flask to answer."""
     size = environ.get("CONTENT_LENGTH") or ""
-    if environ["REQUEST_METHOD"] != "POST" or "HTTP_TRANSFER_ENCODING" in environ or not size.isdecimal():
+    if environ["REQUEST_METHOD"] != "POST" or "HTTP_TRANSFER_ENCODING" in environ:
+        return None
+    if not size.isdecimal() or len(size) > LENGTH_DIGITS_MAX:
         return None
     return int(size) if int(size) <= BODY_BYTES_MAX else None
 
@@ -140,9 +145,12 @@ def _register_errors(app: Flask) -> None:
 
     @app.errorhandler(DatabaseAway)
     def away(_: DatabaseAway) -> Response:
-        response = _refused(503, "try again")
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-        return response
+        return _later()
+
+    @app.errorhandler(SchemaMismatch)
+    def outdated(failure: SchemaMismatch) -> Response:
+        _log.error("schema_moved", error=str(failure), **_named())
+        return _later()
 
     @app.errorhandler(HTTPException)
     def http(failure: HTTPException) -> Response:
@@ -151,17 +159,34 @@ def _register_errors(app: Flask) -> None:
             response.headers["Allow"] = ", ".join(sorted(failure.valid_methods or ()))
         return response
 
-    @app.errorhandler(Exception)
-    def bug(failure: Exception) -> Response:
-        _log.error("unexpected", exc_info=failure, **_named())
-        return _refused(500, "internal error")
+    app.register_error_handler(Exception, _database_said_no_or_bug)
+
+
+def _database_said_no_or_bug(failure: Exception) -> Response:
+    if is_busy(failure):
+        _log.warning("database_busy", **_named())
+        return _later()
+    if is_too_large(failure) and _is_api():
+        return api.answered(PointsOutOfRange())
+    _log.error("unexpected", exc_info=failure, **_named())
+    return _refused(500, "internal error")
 
 
 def _refused(status: int, text: str) -> Response:
     """A word for senders who look at the status alone, a problem document for callers of the API."""
-    if request.path.startswith(f"{api.PREFIX}/"):
+    if _is_api():
         return api.refused(status)
     return Response(text, status, content_type="text/plain; charset=utf-8")
+
+
+def _later() -> Response:
+    response = _refused(503, "try again")
+    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _is_api() -> bool:
+    return request.path == api.PREFIX or request.path.startswith(f"{api.PREFIX}/")
 
 
 def _named() -> dict[str, str]:

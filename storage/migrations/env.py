@@ -5,7 +5,9 @@ from __future__ import annotations
 from alembic import context
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=None, transaction_per_migration=True
+    connection=context.config.attributes["connection"],
+    target_metadata=None,
+    transaction_per_migration=context.config.attributes["is_step_by_step"],
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -36,9 +36,9 @@ def kopilka(
     monkeypatch.chdir(tmp_path)
     clock_file = tmp_path / "clock.json"
 
-    def run(command: click.Command, *arguments: str, answer: str | None = None) -> Result:
+    def run(command: click.Command, *arguments: str, answer: str | None = None, **changed: str) -> Result:
         clock_file.write_text(json.dumps({"offset_s": (clock() - datetime.now(UTC)).total_seconds()}))
-        env = {**environment, "CLOCK_FILE": str(clock_file)}
+        env = {**environment, "CLOCK_FILE": str(clock_file), **changed}
         return CliRunner().invoke(command, list(arguments), env=env, input=answer)
 
     return run
@@ -148,6 +148,25 @@ def test_apply_shows_the_plan_asks_and_then_applies(rt: Runtime, kopilka: Kopilk
     assert "10 % → 12 %" in plain(agreed)
     assert in_force(rt) == (1_200, "Иванова")
     assert "Менять нечего" in kopilka(apply).output
+
+
+def test_apply_says_when_running_processes_must_be_started_anew(rt: Runtime, kopilka: Kopilka) -> None:
+    edit(rt, "  rate: 10%  ", "  rate: 12%  ")
+    rate_alone = kopilka(apply, "--yes")
+    edit(rt, "confirm: none ", "confirm: pin\n  pin: env:REDEEM_PIN  # ")
+    edit(rt, "# mail: {", "mail: {")
+
+    with_pin = kopilka(apply, "--yes", REDEEM_PIN="2468", MAIL_PASSWORD="x")
+    again = kopilka(apply, "--yes", REDEEM_PIN="2468", MAIL_PASSWORD="x")
+    edit(rt, "port: 587, security: starttls", "port: 465, security: tls")
+    mail_alone = kopilka(apply, "--yes", REDEEM_PIN="2468", MAIL_PASSWORD="x")
+
+    asked = "Внимание: перезапустите kopilka web и worker: ПИН"
+    assert (asked in rate_alone.output, asked in again.output) == (False, False)
+    assert with_pin.output.endswith("изменилось: redeem.confirm, redeem.pin, mail.\n")
+    assert asked in with_pin.output
+    assert "Менять нечего" in mail_alone.output
+    assert mail_alone.output.endswith("изменилось: mail.\n")
 
 
 def test_apply_without_a_person_needs_yes(rt: Runtime, kopilka: Kopilka) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def shop_env() -> dict[str, str]:
         "YOOKASSA_SECRET": "bank-secret",
         "TBANK_TERMINAL": "terminal-key",
         "TBANK_PASSWORD": "terminal-password",
+        "CASHIER_CODE": "407193",
     }
 
 
@@ -42,10 +44,15 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop_env: dict[str, s
     SHOWN_PATH.parent.mkdir()
 
     def run(
-        content: str | bytes, env: Mapping[str, str] | None = None, *, secrets_required: bool = True
+        content: str | bytes,
+        env: Mapping[str, str] | None = None,
+        *,
+        secrets_required: bool = True,
+        now: datetime | None = None,
     ) -> CheckResult:
         SHOWN_PATH.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return check_programme(SHOWN_PATH, shop_env if env is None else env, secrets_required=secrets_required)
+        given = shop_env if env is None else env
+        return check_programme(SHOWN_PATH, given, secrets_required=secrets_required, now=now)
 
     return run
 

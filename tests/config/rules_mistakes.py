@@ -31,6 +31,16 @@ RATES: Mistakes = {
     "multiplier_twice": [
         ("rate: 10%  ", "multipliers: [{title: Ночь, times: 2}, {title: Ночь, times: 3}]\n  rate: 10%  ")
     ],
+    "multiplier_of_excluded_goods": [
+        (
+            "rate: 10%  ",
+            "exclude: {categories: [Доставка]}\n"
+            "  multipliers: [{title: Июнь, times: 2, categories: [Палатки, Доставка]}]\n  rate: 10%  ",
+        )
+    ],
+    "step_rate_drops": [
+        ("rate: 10%  ", "steps: [{from: 5000 RUB, rate: 7%}, {from: 100 RUB, rate: 12%}]\n  rate: 10%  ")
+    ],
     "multiplier_unknown_segment": [
         ("rate: 10%  ", "multipliers: [{title: Свои, times: 2, segments: [start, reguler]}]\n  rate: 10%  ")
     ],
@@ -51,6 +61,20 @@ SPENDING: Mistakes = {
         ("segments:\n", "redeem: {max_share: 30%, confirm: pin, pin: env:YOOKASSA_SECRET}\nsegments:\n")
     ],
     "code_undeliverable": [("segments:\n", "redeem: {max_share: 30%, confirm: code}\nsegments:\n")],
+    "pin_nobody_asks": [("segments:\n", "redeem: {max_share: 30%, pin: env:CASHIER_CODE}\nsegments:\n")],
+    "confirm_from_of_nothing": [("segments:\n", "redeem: {max_share: 30%, confirm_from_points: 500}\nsegments:\n")],
+    "confirm_from_above_most": [
+        (
+            "segments:\n",
+            "redeem:\n  {max_share: 30%, max_points: 100, confirm: pin, pin: env:CASHIER_CODE,\n"
+            "   confirm_from_points: 500}\nsegments:\n",
+        )
+    ],
+    "share_of_nothing": [("segments:\n", "redeem: {max_share: 0%}\nsegments:\n")],
+    "period_without_limit": [("segments:\n", "limits: {points_per_day: 100, period: 7 days}\nsegments:\n")],
+    "limit_within_a_smaller_one": [
+        ("segments:\n", "limits: {points_per_order: 100, points_per_period: 50}\nsegments:\n")
+    ],
     "debt_choice": [("negative_balance: allow", "negative_balance: forbidden")],
     "take_back_is_no_choice": [("take_back_accrued: true", "take_back_accrued: no")],
     "limit_zero": [("segments:\n", "limits: {accruals_per_day: 0}\nsegments:\n")],
@@ -99,6 +123,12 @@ BURNING: Mistakes = {
     "holiday_unknown_segment": [
         ("segments:\n", "gifts: {holidays: [{name: 8 Марта, date: 03-08, points: 5, segments: [gold]}]}\nsegments:\n")
     ],
+    "action_once_a_day": [
+        (
+            "segments:\n",
+            "gifts: {actions: [{code: form, title: Анкета, points: 5, once: yes, per_day: 3}]}\nsegments:\n",
+        )
+    ],
     "action_code": [("segments:\n", "gifts: {actions: [{code: Отзыв, title: Отзыв, points: 50}]}\nsegments:\n")],
     "action_twice": [
         (
@@ -131,6 +161,18 @@ SEGMENTS: Mistakes = {
 LINKS: Mistakes = {
     "mail_host": [("acquirers:\n", 'mail: {host: "smtp://shop.ru", from: bonus@shop.ru}\nacquirers:\n')],
     "mail_from": [("acquirers:\n", "mail: {host: smtp.shop.ru, from: Клуб}\nacquirers:\n")],
+    "mail_host_with_two_dots": [("acquirers:\n", "mail: {host: smtp..shop.ru, from: bonus@shop.ru}\nacquirers:\n")],
+    "mail_from_with_two_dots": [
+        ("acquirers:\n", 'mail: {host: smtp.shop.ru, from: "Клуб <a..b@shop.ru>"}\nacquirers:\n')
+    ],
+    "mail_from_of_no_domain": [("acquirers:\n", "mail: {host: smtp.shop.ru, from: bonus@-shop-.ru}\nacquirers:\n")],
+    "mail_username_in_russian": [
+        (
+            "acquirers:\n",
+            "mail: {host: smtp.shop.ru, from: bonus@shop.ru, username: бонус, password: env:YOOKASSA_SECRET}\n"
+            "acquirers:\n",
+        )
+    ],
     "mail_without_username": [
         (
             "acquirers:\n",
@@ -149,6 +191,11 @@ LINKS: Mistakes = {
             "mail:\n  {host: smtp.shop.ru, security: none, from: bonus@shop.ru, username: bonus,\n"
             "   password: env:YOOKASSA_SECRET}\nacquirers:\n",
         )
+    ],
+    "refund_stage_is_the_paid_one": [("paid_status: Оплачен", "paid_status: Оплачен\n  refund_status: оплачен")],
+    "code_without_field": [
+        ("segments:\n", "redeem: {max_share: 30%, confirm: pin, pin: env:CASHIER_CODE}\nsegments:\n"),
+        ("    contact:\n", "    lead: {redeem: Списать бонусов}\n    contact:\n"),
     ],
     "lead_field_twice": [
         ("    contact:\n", "    lead: {redeem: Списать бонусов, allowed: Списать бонусов}\n    contact:\n")

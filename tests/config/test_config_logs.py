@@ -41,6 +41,8 @@ CANARIES = [
     "https://example.com/cb?code=canarycanarycanarycanary",
     "eyJhbGciOiJI.canary.canary",
     "live_canary0123456789ABCDEF",
+    "key kop_canary-canary_canarycanarycanary refused",
+    "secret whsec_canary/canary+canary-canary==",
     "def50200aaaaaaaaaaaaaaaacanary".replace("canary", "") + "0000",
     "canaryCANARY0123456789canaryCANARY0123",
     "-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -213,6 +214,18 @@ def test_the_sample_environment_names_every_secret_of_the_demo_shop() -> None:
     assert {problem.code for problem in problems} == {"env-missing"}
     names = {problem.message.split()[1] for problem in problems}
     assert all(f"{name}=" in sample for name in names)
+
+
+def test_the_sample_environment_names_every_setting_and_every_secret_of_the_sample_rules() -> None:
+    sample = (ROOT / ".env.example").read_text(encoding="utf-8")
+    source = (ROOT / "config/settings.py").read_text(encoding="utf-8")
+    settings = re.findall(r'reader\.(?:need|get)\("([A-Z_]+)"', source)
+    secrets = re.findall(r"env:([A-Z0-9_]+)", (ROOT / "config/programme.yaml").read_text(encoding="utf-8"))
+
+    named = set(re.findall(r"^(?:# )?([A-Z0-9_]+)=", sample, re.MULTILINE))
+
+    assert len(settings) > 20
+    assert sorted({*settings, *secrets, "REDEEM_PIN"} - named - {"AMOCRM_TOKEN"}) == []
 
 
 def test_a_check_is_quick(check: Check, shop_text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ ONE_MISTAKE = {
     "lifetime_zero": [("expire_after: 180 days", "expire_after: 0 days")],
     "money_unit": [("point_value: 1 RUB", "point_value: 1")],
     "timezone": [("Europe/Moscow", "Europe/Moskow")],
+    "timezone_of_the_machine": [("Europe/Moscow", "localtime")],
+    "timezone_copied": [("Europe/Moscow", "posix/Europe/Moscow")],
     "whole_number": [("points: 300", "points: 300.5")],
     "choice": [("base: paid_money", "base: order_sum")],
     "secret_in_file": [("secret: env:YOOKASSA_SECRET", f"secret: {SECRET}")],
@@ -120,6 +123,26 @@ def test_independent_mistakes_are_told_in_one_run(
     result = check(changed(*SEVERAL_MISTAKES[name]))
 
     assert_golden(name, result.render())
+
+
+def test_days_that_are_over_are_told_when_it_is_known_what_day_it_is(
+    check: Callable[..., CheckResult], changed: Callable[..., str]
+) -> None:
+    text = changed(
+        ("rate: 10%  ", "multipliers: [{title: Июнь, times: 2, last_day: 2026-02-28}]\n  rate: 10%  "),
+        (
+            "segments:\n",
+            "gifts:\n  holidays:\n    - {name: Открытие, date: 2026-02-28, points: 5}\n"
+            "    - {name: Сегодня, date: 2026-03-01, points: 5}\n    - {name: Ёлка, date: 01-01, points: 5}\n"
+            "segments:\n",
+        ),
+    )
+
+    result = check(text, now=datetime(2026, 2, 28, 21, 30, tzinfo=UTC))  # the first of March in Moscow
+
+    assert_golden("days_are_over", result.render())
+    assert (result.errors, result.warnings) == (0, 2)
+    assert check(text).problems == ()
 
 
 def test_a_file_in_another_encoding_is_named_with_its_first_bad_letter(

@@ -39,6 +39,21 @@ def test_the_reference_explains_no_key_that_is_not_known() -> None:
     assert [name for name in first_cells if name not in known] == []
 
 
+def test_every_warning_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    _, _, warnings = text.partition("## О чём проверка предупредит")
+    codes = {
+        node.args[1].value
+        for path in sorted((ROOT / "config").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "warn"
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+    }
+
+    assert len(codes) > 10
+    assert [code for code in sorted(codes) if f"`{code}`" not in warnings] == []
+
+
 def test_the_samples_of_the_reference_are_right(check: Check, shop_env: dict[str, str]) -> None:
     head = "version: 1\nprogramme: {name: Клуб, timezone: Europe/Moscow}\n"
     sections = {"accrual": "accrual: {rate: 0%}\n", "segments": "segments: [{code: vip, title: VIP}]\n"}

@@ -139,6 +139,26 @@ def test_mail_has_the_port_of_its_security(check: Check, changed: Callable[..., 
         assert mail == MailConfig("127.0.0.1", port, security, "", "bonus@shop.ru")
 
 
+def test_a_password_that_no_mail_server_takes_is_told_without_being_shown(
+    check: Check, shop_env: dict[str, str], changed: Callable[..., str]
+) -> None:
+    section = "mail: {host: smtp.shop.ru, from: bonus@shop.ru, username: bonus, password: env:MAIL_PASSWORD}\n"
+    text = changed(("acquirers:\n", f"{section}acquirers:\n"))
+
+    for is_loaded in (True, False):
+        result = check(text, {**shop_env, "MAIL_PASSWORD": "парольчик"}, secrets_required=is_loaded)
+        assert [(one.code, one.severity) for one in result.problems] == [("mail-password", "error")]
+        assert "парольчик" not in result.render()
+
+
+def test_a_senders_national_domain_is_kept_as_mail_servers_want_it(check: Check, changed: Callable[..., str]) -> None:
+    section = 'mail: {host: smtp.shop.ru, from: "Клуб <bonus@почта.рф>"}\nacquirers:\n'
+
+    mail = check(changed(("acquirers:\n", section))).programme_file.mail
+
+    assert (mail.sender_name, mail.sender_address) == ("Клуб", "bonus@xn--80a1acny.xn--p1ai")
+
+
 def test_without_its_secret_a_checked_file_lacks_the_pin_and_the_mail(check: Check, read: Read, full_text: str) -> None:
     read()
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tls_testing import Authority, make_authority
@@ -347,6 +347,26 @@ def test_what_is_no_address_is_refused_without_a_connection(address: str) -> Non
     assert address not in str(caught.value) or not address
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"host": "smtp..shop.test"},
+        {"host": "a" * 64 + ".test"},
+        {"username": "бонус", "password": "x"},
+        {"username": "bonus", "password": "пароль"},
+    ],
+    ids=["two dots", "long label", "username", "password"],
+)
+def test_settings_that_mail_cannot_write_are_ours_to_mend_and_lose_no_letter(odd: dict[str, str]) -> None:
+    inbox = Inbox()
+    how = {"authenticator": login, "auth_require_tls": False}
+    with mail_server(inbox, **how) as port, pytest.raises(NotConfigured, match="разделе mail") as caught:
+        send(mailer(port, **odd))
+
+    assert not caught.value.ambiguous
+    assert inbox.letters == []
+
+
 def test_a_national_domain_is_written_in_its_ascii_form() -> None:
     assert checked_recipient("anna@почта.рф") == "anna@xn--80a1acny.xn--p1ai"
 
@@ -369,6 +389,7 @@ def test_nothing_breaks_out_of_its_header(broken: dict[str, str]) -> None:
         send(mailer(1), **broken)
 
 
+@settings(deadline=None)
 @given(to=st.text(max_size=60) | st.emails(), subject=st.text(max_size=80))
 def test_any_text_becomes_a_letter_with_our_headers_alone_or_is_refused(to: str, subject: str) -> None:
     names = ["Content-Type", "MIME-Version", "Content-Transfer-Encoding"]
@@ -382,6 +403,7 @@ def test_any_text_becomes_a_letter_with_our_headers_alone_or_is_refused(to: str,
     assert (letter.keys(), letter["To"].strip()) == (names, checked_recipient(to))
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from('абвещё abc .,=?_<>@"😀'), max_size=300))
 def test_a_subject_of_any_length_and_script_comes_out_as_it_went_in(subject: str) -> None:
     written = mailer(1, sender_name=subject[:100])._letter("a@b.ru", subject, "текст", "id-1", None)

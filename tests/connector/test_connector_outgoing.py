@@ -8,14 +8,14 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 from structlog.testing import capture_logs
@@ -135,6 +135,75 @@ def test_silence_times_out(local_server: Any) -> None:
         post(local_server.url)
 
 
+@contextmanager
+def dripping_receiver(context: ssl.SSLContext | None = None, *, well: int = 0) -> Iterator[int]:
+    """A receiver whose answer begins at once and never ends; its port. It says «200» first, so a cut reads like it.
+    The first `well` requests of a connection are answered as they should be, and it is left open."""
+    over = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            with context.wrap_socket(connection, server_side=True) if context else connection as talk:
+                for _ in range(well):
+                    talk.recv(65_536)
+                    talk.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                talk.recv(65_536)
+                talk.sendall(b"HTTP/1.1 200 OK\r\n")
+                while not over.wait(0.05):
+                    talk.sendall(b"X")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    yield listener.getsockname()[1]
+    over.set()
+    listener.close()
+    thread.join()
+
+
+def test_an_answer_that_drips_is_cut_when_the_whole_attempt_takes_too_long() -> None:
+    began = time.monotonic()
+
+    with dripping_receiver() as port, posting(whole_attempt_s=0.4) as post, pytest.raises(TimedOut):
+        post(f"http://127.0.0.1:{port}/")
+
+    assert time.monotonic() - began < 3.0
+
+
+def test_a_connection_that_was_left_open_is_cut_as_well() -> None:
+    with dripping_receiver(well=1) as port, posting(whole_attempt_s=0.4, read_timeout_s=2.0) as post:
+        assert post(f"http://127.0.0.1:{port}/").status == 200
+        began = time.monotonic()
+        with pytest.raises((TimedOut, Unreachable)):
+            post(f"http://127.0.0.1:{port}/")
+
+    assert time.monotonic() - began < 1.5
+
+
+def test_an_encrypted_answer_that_drips_is_cut_too(authority: Authority) -> None:
+    began = time.monotonic()
+
+    with (
+        dripping_receiver(authority.server(NAME)) as port,
+        posting(lambda *_: ["127.0.0.1"], ca_bundle=authority.bundle, whole_attempt_s=0.6) as post,
+        pytest.raises(TimedOut),
+    ):
+        post(f"https://{NAME}:{port}/hook")
+
+    assert time.monotonic() - began < 3.0
+
+
+def test_an_attempt_that_ends_in_time_leaves_no_timer_behind(local_server: Any) -> None:
+    with posting(whole_attempt_s=30.0) as post:
+        assert post(local_server.url).status == 200
+
+    left = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for thread in left:  # a cancelled one still has to wake up and end
+        thread.join(1.0)
+    assert not any(thread.is_alive() for thread in left)
+
+
 def test_a_dropped_and_a_refused_connection_are_unreachable(local_server: Any) -> None:
     local_server.answer = lambda *_: None
     with socket.socket() as closed:
@@ -183,10 +252,24 @@ NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
         ("Sun, 01 Mar 2026 09:02:00 GMT", 120.0),
         ("Sun, 01 Mar 2026 08:00:00 GMT", 0.0),
         ("9" * 50, None),
+        ("1 Jan 99999999999999999999 0:0:0 +0000", None),
+        ("Jan 1 2026 00:00:00 99999999999999999999", None),
+        ("+0000   Jan 00:00:00 +0000 9999999999999", None),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_a_date_within_an_hour(told: str, seconds: float | None) -> None:
     assert retry_after_s(told, now=NOW) == seconds
+
+
+_DATE_WORDS = st.sampled_from(
+    ["1", "Jan", "2026", "00:00:00", "+0000", "GMT", ",", "-", "9" * 20, ":", "Mon,", "0", "+-1", "1:", "(", "EST", "."]
+)
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(max_size=40), st.lists(_DATE_WORDS, max_size=7).map(" ".join)))
+def test_no_retry_after_of_a_hostile_receiver_breaks_the_reader(told: str) -> None:
+    assert 0.0 <= (retry_after_s(told, now=NOW) or 0.0) <= 3_600.0
 
 
 INSIDE = [

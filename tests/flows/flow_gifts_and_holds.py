@@ -46,7 +46,7 @@ def hold(rt: Runtime, deal_ref: int, points: int) -> bool:
             return False
         member = members.lock(tx, order.member_id)
         rt.programme_of(tx, rt.rules_version)
-        account = book.open_account(tx, rt, member, now=now, more=lots.open_lots(tx, member.id, enough=points))
+        account = book.open_account(tx, rt, member, now=now, more=lots.open_lots(tx, member.id, enough=points, now=now))
         if account.balances["available"] < points or points > sum(lot.available for lot in account.spendable(now=now)):
             return False
         new = NewHold(

@@ -119,16 +119,21 @@ class Night(World):
         return sum(burn.points for burn in burning.schedule(found, self.rt.programme.timezone))
 
     def deliver(self) -> int:
-        """Delivers the messages that are due, as the outbox does. Returns how many rows were worked."""
+        """Delivers a batch of the codes and messages that are due, as the outbox does. Returns how many rows were
+        worked."""
+        kinds: tuple[outbox.Kind, ...] = ("code", "message")
+        return sum(self._deliver(kind) for kind in kinds)
+
+    def _deliver(self, kind: outbox.Kind) -> int:
         with self.rt.db.begin() as tx:
-            rows = outbox.claim(tx, "message", now=self.rt.now(), lease=self.rt.lease, limit=50)
+            rows = outbox.claim(tx, kind, now=self.rt.now(), lease=self.rt.lease, limit=50)
         if not rows:
             return 0
         outcomes = messages.deliver(self.rt, [row.target_id for row in rows], lambda: None)
         with self.rt.db.begin() as tx:
             for row in rows:
                 assert boxes.finish(tx, "outbox", row.claim, now=self.rt.now(), outcome=outcomes[row.target_id])
-            messages.plan_again(tx, outcomes, now=self.rt.now())
+            messages.plan_again(tx, kind, outcomes, now=self.rt.now())
         return len(rows)
 
     def messages(self) -> list[Any]:

@@ -80,6 +80,7 @@ def test_for_every_member_of_a_random_history_the_lines_sum_to_the_balance(
             past = explaining.balance_at(world.rt, member_id, at)
             assert sum(one.line.points for one in past.lines) == past.balance.net
             assert past.lines == report.lines[: len(past.lines)]
+            assert explaining.balance_at(world.rt, member_id, at, with_lines=False) == replace(past, lines=())
             assert all(one.at <= at for one in past.lines)
 
 

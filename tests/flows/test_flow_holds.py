@@ -14,8 +14,9 @@ from kopilka_testing import StandingClock
 from pydantic import SecretStr
 
 from config.model import MailConfig
-from flows import adjusting, holds, shop
+from flows import adjusting, codes, holds, quoting, shop
 from flows.adjusting import Adjustment
+from flows.people import Names
 from flows.refusals import (
     CodeNotDeliverable,
     HoldClosed,
@@ -83,8 +84,8 @@ def test_a_quote_counts_the_points_that_lie_on_its_own_order_and_reserves_nothin
     world.hold(buyer, 400, ref="o")
     before = world.everything()
 
-    own = holds.quote(world.rt, buyer, TICKET, redeem=500, order_ref="o")
-    other = holds.quote(world.rt, buyer, TICKET, redeem=500, order_ref="another")
+    own = quoting.quote(world.rt, Names(member_id=buyer), TICKET, redeem=500, order_ref="o")
+    other = quoting.quote(world.rt, Names(member_id=buyer), TICKET, redeem=500, order_ref="another")
 
     assert (own.checkout.spending.points, other.checkout.spending.points) == (500, 100)
     assert world.everything() == before
@@ -219,7 +220,7 @@ def test_the_fifth_wrong_code_gives_the_points_back(asking: ShopWorld) -> None:
     wrong = other_than(code_in_the_letter(asking))
     left = []
 
-    for _ in range(holds.CODE_TRIES_MAX):
+    for _ in range(codes.TRIES_MAX):
         with pytest.raises(WrongCode) as refused:
             holds.confirm(asking.rt, held.hold.public_id, wrong)
         left.append(refused.value.details["tries_left"])

@@ -13,7 +13,7 @@ from flow_points_world import refused_or_done, together
 from flow_shop_world import RULES, TICKET, ShopWorld, opened
 from kopilka_testing import StandingClock
 
-from flows import adjusting, holds, people, points, shop
+from flows import adjusting, holds, people, points, quoting, shop
 from flows.adjusting import Adjustment
 from flows.people import Names, Person
 from flows.refusals import MemberNotFound, MergeRefused
@@ -161,7 +161,7 @@ def test_points_due_at_the_merge_become_available_and_what_has_ended_burns(world
     points.activate_members(world.rt, now=world.clock())
 
     assert world.balance(kept) == Balance(available=599 if ("expire", 70) in world.moves(kept) else 669)
-    assert holds.quote(world.rt, kept, TICKET, redeem=0).checkout.spending.max_points == 599
+    assert quoting.quote(world.rt, Names(member_id=kept), TICKET, redeem=0).checkout.spending.max_points == 599
     assert world.is_whole()
 
 

@@ -150,8 +150,8 @@ def test_one_damaged_account_does_not_stop_the_points_of_all_others(world: World
         ("UPDATE member SET pending = 0", "книга участника не сходится"),
         (
             "INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,"
-            " recorded_at) SELECT 'order:' || order_id || ':r2:take:pending:' || key, member_id, id, 'reverse',"
-            " 'pending', 'reversed', 1, rules_version, now(), now() FROM lot WHERE source = 'accrual'",
+            " recorded_at, rule) SELECT 'order:' || order_id || ':r2:take:pending:' || key, member_id, id, 'reverse',"
+            " 'pending', 'reversed', 1, rules_version, now(), now(), 'x' FROM lot WHERE source = 'accrual'",
             "23505 one_transfer_per_key",
         ),
     ],

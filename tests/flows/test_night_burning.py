@@ -50,11 +50,15 @@ def test_v10_what_was_spent_does_not_burn_again(night: Night) -> None:
     night.lot(member_id, 100, MOSCOW_MIDNIGHT, told=True)
     with night.rt.db.begin() as tx:  # 80 of them are spent
         account = book.open_account(
-            tx, night.rt, members.lock(tx, member_id), now=night.clock(), more=lots.open_lots(tx, member_id, enough=80)
+            tx,
+            night.rt,
+            members.lock(tx, member_id),
+            now=night.clock(),
+            more=lots.open_lots(tx, member_id, enough=80, now=night.clock()),
         )
-        redemption.take(account, 80, cause=Cause(hold_id=None), now=night.clock())
+        redemption.take(account, 80, cause=Cause(rule="redeem"), now=night.clock())
         taken = [Allocation(one.lot_key or "", one.points) for one in account.decision.transfers]
-        redemption.capture(account, taken, cause=Cause())
+        redemption.capture(account, taken, cause=Cause(rule="redeem"))
         book.save(tx, night.rt, member_id, account, occurred_at=night.clock())
     night.lot(member_id, 50, None)
     after_midnight(night)
@@ -91,7 +95,7 @@ def test_only_the_free_part_of_a_lot_burns(night: Night) -> None:
         account = book.open_account(
             tx, night.rt, members.lock(tx, member_id), now=night.clock(), more=lots.by_keys(tx, [key])
         )
-        redemption.take(account, 120, cause=Cause(), now=night.clock())
+        redemption.take(account, 120, cause=Cause(rule="redeem"), now=night.clock())
         book.save(tx, night.rt, member_id, account, occurred_at=night.clock())
     after_midnight(night)
 
@@ -290,10 +294,12 @@ def test_the_night_and_a_spending_member_take_every_point_once(night: Night) -> 
 
 def _spend_30(night: Night, tx: sa.Connection, member_id: int) -> int:
     member = members.lock(tx, member_id)
-    account = book.open_account(tx, night.rt, member, now=night.clock(), more=lots.open_lots(tx, member_id, enough=200))
-    redemption.take(account, 30, cause=Cause(), now=night.clock())
+    account = book.open_account(
+        tx, night.rt, member, now=night.clock(), more=lots.open_lots(tx, member_id, enough=200, now=night.clock())
+    )
+    redemption.take(account, 30, cause=Cause(rule="redeem"), now=night.clock())
     taken = [Allocation(one.lot_key or "", one.points) for one in account.decision.transfers if one.move == "hold"]
-    redemption.capture(account, taken, cause=Cause())
+    redemption.capture(account, taken, cause=Cause(rule="redeem"))
     book.save(tx, night.rt, member_id, account, occurred_at=night.clock())
     return 30
 

@@ -10,7 +10,7 @@ from flow_points_world import at_once
 from kopilka_testing import StandingClock
 from night_world import SMALL, Night
 
-from flows import nightly, people
+from flows import nightly, people, planning
 from flows.runtime import Runtime
 from loyalty.rules import BirthdayGift, Duration, GiftRules, HolidayGift
 from storage import members
@@ -154,7 +154,8 @@ def test_a_gift_pays_the_debt_first(night: Night) -> None:
         tx.execute(
             sa.text(
                 "INSERT INTO transfer (key, member_id, move, debit, credit, points, rules_version, occurred_at,"
-                " recorded_at) VALUES ('debt', :id, 'reverse', 'debt', 'reversed', 150, :version, :now, :now)"
+                " recorded_at, rule)"
+                " VALUES ('debt', :id, 'reverse', 'debt', 'reversed', 150, :version, :now, :now, 'x')"
             ),
             {"id": anna, "version": night.rt.rules_version, "now": night.clock()},
         )
@@ -185,8 +186,8 @@ def test_a_damaged_account_does_not_keep_the_others_from_their_gifts(night: Nigh
         tx.execute(
             sa.text(
                 "INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version,"
-                " occurred_at, recorded_at) SELECT :key, :id, id, 'opening', 'opening', 'available', 1, rules_version,"
-                " :now, :now FROM lot WHERE key = :lot"
+                " occurred_at, recorded_at, rule) SELECT :key, :id, id, 'opening', 'opening', 'available', 1,"
+                " rules_version, :now, :now, 'x' FROM lot WHERE key = :lot"
             ),
             {
                 "key": f"gift:holiday:2026-03-08:8 Марта:{boris}",
@@ -215,6 +216,43 @@ def test_a_night_that_was_stopped_goes_on_where_it_was(night: Night) -> None:
     assert 0 < first.done < 120
     assert [(result.done, result.is_over) for result in rest] == [(120, True)]
     assert all(len(gifts(night, member_id)) == 1 for member_id in buyers)
+
+
+def write_holiday(night: Night, name: str, date_of: str = "03-01") -> None:
+    """The owner writes his one holiday into the rules file."""
+    path = night.rt.file.path
+    text = path.read_text(encoding="utf-8").split("\ngifts:\n")[0]
+    holiday = f"{{name: {name}, date: {date_of}, points: 100, valid: 10 days}}"
+    path.write_text(f"{text}\ngifts:\n  holidays:\n    - {holiday}\n", encoding="utf-8")
+
+
+def test_the_plan_warns_of_a_holiday_whose_name_changes_while_its_gift_is_open(night: Night) -> None:
+    write_holiday(night, "Первый день весны")
+    planning.apply(night.rt, "Иванова")
+    anna = night.buyer()
+    night.run("gifts")
+    write_holiday(night, "С первым днём весны")
+
+    warned = planning.plan(night.rt).warnings
+    night.clock.forward(days=10)
+    after_its_end = planning.plan(night.rt).warnings
+
+    [text] = [one for one in warned if "Подарок" in one]
+    assert text.startswith(
+        "Подарок «Первый день весны» ещё действует, а теперь называется «С первым днём весны»: его получат ещё раз"
+    )
+    assert [one for one in after_its_end if "Подарок" in one] == []
+    assert len(gifts(night, anna)) == 1
+
+
+def test_a_holiday_beside_another_on_the_same_day_is_no_new_name_of_it(night: Night) -> None:
+    write_holiday(night, "Первый день весны")
+    planning.apply(night.rt, "Иванова")
+    path = night.rt.file.path
+    more = "    - {name: Ещё повод, date: 03-01, points: 50, valid: 10 days}\n"
+    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
+
+    assert [one for one in planning.plan(night.rt).warnings if "Подарок" in one] == []
 
 
 @pytest.fixture(autouse=True)

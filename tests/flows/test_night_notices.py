@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from kopilka_testing import StandingClock
 from night_world import Night, Postman, mail_server
 
-from flows import book, messages, people
+from flows import book, messages, notices, people
 from flows.runtime import Runtime
 from loyalty import redemption
 from loyalty.account import Cause
@@ -48,11 +48,11 @@ def mail(night: Night, postman: Postman) -> Iterator[Postman]:
 def spend(night: Night, member_id: int, points: int) -> None:
     now = night.clock()
     with night.rt.db.begin() as tx:
-        more = lots.open_lots(tx, member_id, enough=points)
+        more = lots.open_lots(tx, member_id, enough=points, now=now)
         account = book.open_account(tx, night.rt, members.lock(tx, member_id), now=now, more=more)
-        redemption.take(account, points, cause=Cause(), now=now)
+        redemption.take(account, points, cause=Cause(rule="redeem"), now=now)
         taken = [redemption.Allocation(one.lot_key or "", one.points) for one in account.decision.transfers]
-        redemption.capture(account, taken, cause=Cause())
+        redemption.capture(account, taken, cause=Cause(rule="redeem"))
         book.save(tx, night.rt, member_id, account, occurred_at=now)
 
 
@@ -112,6 +112,56 @@ def test_notices_that_waited_for_the_mail_server_do_not_all_come_at_once(night: 
         night.deliver()
 
     assert states(night) == [(30, "skipped", "outdated"), (7, "skipped", "outdated"), (1, "sent", None)]
+
+
+def test_a_run_that_was_stopped_and_goes_on_another_day_begins_with_the_first_member_again(
+    night: Night, mail: Postman, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "CHUNK_MEMBERS", 2)
+    buyers = [night.buyer(email=f"{number}@mail.test") for number in range(4)]
+    for member_id in buyers:
+        night.lot(member_id, 100, ENDS)
+    night.clock.at = noon(26)
+    stopped = night.run("notices", work_for=timedelta(0))
+    assert (stopped.is_over, stopped.done) == (False, 2)
+
+    night.clock.at = noon(27) + timedelta(minutes=3)  # the day of the last step
+    went_on = night.run("notices", at_once=False)
+    night.deliver()
+
+    assert (went_on.is_over, went_on.done) == (True, 4)
+    told = [row.member_id for row in night.messages() if (row.step_days, row.state) == (1, "sent")]
+    assert told == buyers
+
+
+def test_a_run_that_was_stopped_before_the_owners_hour_begins_again_after_it(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "CHUNK_MEMBERS", 2)
+    buyers = [night.buyer() for _ in range(4)]
+    for member_id in buyers:
+        night.lot(member_id, 100, ENDS)
+    night.clock.at = noon(27) - timedelta(minutes=1)
+    night.run("notices", work_for=timedelta(0))
+
+    night.clock.at = noon(27)
+    night.run("notices", at_once=False)
+
+    assert [row.member_id for row in night.messages() if row.step_days == 1] == buyers
+
+
+def test_a_run_that_goes_on_the_same_day_does_not_begin_again(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "CHUNK_MEMBERS", 2)
+    for _ in range(4):
+        night.lot(night.buyer(), 100, ENDS)
+    night.clock.at = noon(27)
+    night.run("notices", work_for=timedelta(0))
+    seen: list[int] = []
+    night.clock.forward(hours=11)
+
+    night.run("notices", at_once=False, on_progress=lambda _name, progress: seen.append(progress.done))
+
+    assert seen == [4]
 
 
 def test_without_an_address_or_a_channel_nothing_is_told_and_nothing_burns(night: Night, postman: Postman) -> None:

@@ -35,7 +35,7 @@ def moscow(day: int, hour: int, minute: int = 0) -> datetime:
     ("name", "now", "due"),
     [
         ("holds", moscow(1, 12, 0) + timedelta(seconds=7), moscow(1, 12, 1)),
-        ("activate", moscow(1, 12, 0), moscow(1, 13, 0)),
+        ("activate", moscow(1, 12, 0), moscow(1, 12, 1)),
         ("activate", moscow(1, 23, 59), moscow(2, 0, 0)),
         ("burn", moscow(1, 0, 4), moscow(1, 0, 5)),
         ("burn", moscow(1, 0, 5), moscow(2, 0, 5)),
@@ -76,7 +76,7 @@ def test_a_new_installation_begins_with_what_is_urgent_and_waits_for_the_rest(ni
     due = {state.name: state.due_at for state in nightly.states(night.rt)}
     assert due == {
         "holds": moscow(1, 15, 1),
-        "activate": moscow(1, 16),
+        "activate": moscow(1, 15, 1),
         "burn": moscow(2, 0, 5),
         "gifts": moscow(2, 0, 10),
         "segments": moscow(2, 4),

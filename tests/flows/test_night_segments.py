@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from kopilka_testing import StandingClock
 from night_world import Night
 
+from flows import segment_review
 from flows.runtime import Runtime
 from loyalty.rules import Duration, SegmentPolicy, SegmentRule
 from storage import members, outgoing
@@ -92,6 +93,20 @@ def test_new_rules_reach_those_who_do_not_buy(night: Night) -> None:
 
     assert segment(night, regular) == ("vip", False)
     assert segment(night, start) == ("start", False)
+
+
+def test_a_review_that_was_stopped_and_goes_on_another_day_begins_with_the_first_member_again(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_review, "CHUNK_MEMBERS", 1)
+    first, second = buyer_of(night, 3), buyer_of(night, 3)
+    night.clock.forward(days=90)
+    stopped = night.run("segments", work_for=timedelta(0))
+    night.clock.forward(days=1)
+    went_on = night.run("segments", at_once=False)
+
+    assert (stopped.done, went_on.done, went_on.total) == (1, 2, 2)
+    assert [segment(night, member_id) for member_id in (first, second)] == [("vip", True)] * 2
 
 
 def test_a_hand_stays_above_the_clock(night: Night) -> None:

@@ -84,7 +84,7 @@ def test_the_plan_names_each_change_its_line_and_how_many_it_concerns(rt: Runtim
 
     assert [one.text.replace("\u00a0", " ") for one in found.changes] == [
         "Изменится базовая ставка: 10 % → 11 %, затронет 2 участника",
-        "Изменится число приветственных баллов: 300 → 400, затронет только новых участников",
+        "Изменится число приветственных баллов: 300 → 400, затронет тех, кто ещё не покупал: 4",
         "Изменится ставка сегмента vip: 15 % → 20 %, затронет 2 участника",
     ]
     written = rt.file.path.read_text(encoding="utf-8").splitlines()
@@ -92,6 +92,26 @@ def test_the_plan_names_each_change_its_line_and_how_many_it_concerns(rt: Runtim
         True,
         True,
     ]
+
+
+def test_welcome_points_of_a_first_order_concern_all_who_have_not_bought_yet(rt: Runtime, world: World) -> None:
+    buyer, returner, *rest = (world.member() for _ in range(4))
+    world.pay(world.deal(buyer), 499_000)
+    returned = world.deal(returner)
+    world.pay(returned, 499_000)
+    world.pay(returned, 499_000, 499_000)
+    with rt.db.begin() as tx:
+        tx.execute(sa.text("UPDATE member SET merged_into_id = :into WHERE id = :id"), {"into": rest[0], "id": rest[1]})
+    edit(rt, "points: 300\n  on: first_payment", "points: 5000\n  on: first_payment")
+    [dearer] = planning.plan(rt).changes
+
+    edit(rt, "on: first_payment", "on: signup")
+    planning.apply(rt, "Иванова")
+    edit(rt, "points: 5000\n  on: signup", "points: 300\n  on: signup")
+    [of_joining] = planning.plan(rt).changes
+
+    assert (dearer.members, dearer.whom) == (2, "затронет тех, кто ещё не покупал: 2")
+    assert (of_joining.members, of_joining.whom) == (0, "затронет только новых участников")
 
 
 def test_a_merged_member_is_not_counted(rt: Runtime, world: World) -> None:

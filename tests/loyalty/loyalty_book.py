@@ -131,6 +131,7 @@ class Book:
         order.restored += outcome.restored
         order.redeemed += outcome.spent_again
         order.reversed += outcome.reversed
+        order.forgiven += outcome.forgiven
         order.kept_kopecks, order.is_kept = outcome.target.kept_kopecks, outcome.target.is_kept
         order.limit = outcome.target.limit
         if order.is_kept and order.paid_at is None:
@@ -281,7 +282,7 @@ class Book:
             counted_at=order.paid_at or at,
             terms=order.terms,
             spent=spent,
-            posted=accrual.Posted(order.accrued, order.welcomed, order.reversed, own),
+            posted=accrual.Posted(order.accrued, order.welcomed, order.reversed, order.forgiven, own),
             spent_elsewhere=sum(
                 other.redeemed - other.restored
                 for number, other in self.orders.items()

@@ -29,6 +29,9 @@ class BookOrder:
     accrued: int = 0
     welcomed: int = 0
     reversed: int = 0
+    forgiven: int = 0
+    due_kopecks: int | None = None
+    full_kopecks: int | None = None
     redeemed: int = 0
     restored: int = 0
     spread: tuple[int, ...] = ()
@@ -45,4 +48,6 @@ class BookOrder:
             self.shop_paid_kopecks,
             self.shop_returned_kopecks,
             self.returned,
+            self.due_kopecks,
+            self.full_kopecks,
         )

@@ -247,4 +247,4 @@ def take_back(
 ) -> int:
     rules = replace(RULES, refund=replace(RULES.refund, debt=policy))
     demand = Demand(points, ("accrual",), own, before, spent)
-    return reversal.take_back(account, demand, rules, key_prefix="test", cause=CAUSE)
+    return reversal.take_back(account, demand, rules, key_prefix="test", cause=CAUSE)[0]

@@ -208,6 +208,25 @@ def test_only_those_are_counted_whom_a_rule_concerns(changed: Programme, concern
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        (WelcomeRules(300), WelcomeRules(500), "unbought"),
+        (WelcomeRules(300), None, "unbought"),
+        (None, WelcomeRules(300), "unbought"),
+        (WelcomeRules(300, on="signup"), WelcomeRules(300), "unbought"),
+        (WelcomeRules(300, on="signup"), WelcomeRules(500, on="signup"), "new"),
+        (None, WelcomeRules(300, on="signup"), "new"),
+    ],
+)
+def test_welcome_points_concern_whoever_can_still_get_them(
+    before: WelcomeRules | None, after: WelcomeRules | None, kind: str
+) -> None:
+    [change] = changes(replace(FULL, welcome=before), replace(FULL, welcome=after))
+
+    assert change.concerned.kind == kind
+
+
+@pytest.mark.parametrize(
     ("concerned", "members", "text"),
     [
         (Concerned("all"), 1_204, "затронет всех участников: 1 204"),
@@ -215,6 +234,8 @@ def test_only_those_are_counted_whom_a_rule_concerns(changed: Programme, concern
         (Concerned("birthday"), 5, "затронет 5 участников"),
         (Concerned("segments"), 0, "сейчас никого не затронет"),
         (Concerned("new"), 0, "затронет только новых участников"),
+        (Concerned("unbought"), 1_204, "затронет тех, кто ещё не покупал: 1 204"),
+        (Concerned("unbought"), 0, "затронет только новых участников"),
         (Concerned("staff"), 9, "участников не затронет"),
     ],
 )

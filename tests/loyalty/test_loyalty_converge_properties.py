@@ -15,7 +15,7 @@ from loyalty_book import PAID_AT, RULES, Book, days
 from loyalty_messages import Payment, Stage, Step, earning_histories, histories, payments, play, stages, sums
 from loyalty_strategies import THOROUGH
 
-from loyalty.orders import OrderFacts, PaymentTotals, kept_kopecks
+from loyalty.orders import OrderFacts, PaymentTotals, money_of
 from loyalty.programme import AccrualRules, Duration, Programme, WelcomeRules
 
 NO_WELCOME = replace(RULES, welcome=None)
@@ -167,7 +167,7 @@ def test_nothing_becomes_available_before_its_day(programme: Programme, history:
 def test_money_kept_is_never_negative_and_never_more_than_came(
     totals: list[PaymentTotals], is_stage_paid: bool, price: int
 ) -> None:
-    kept = kept_kopecks(OrderFacts(tuple(totals), is_stage_paid, price), RULES.accrual)
+    kept = money_of(OrderFacts(tuple(totals), is_stage_paid, price), RULES.accrual).kept_kopecks
 
     assert 0 <= kept <= max(sum(payment.captured_kopecks for payment in totals), price)
 
@@ -201,4 +201,4 @@ def test_a_payment_that_moved_money_decides_and_the_stage_stands_in_until_there_
 ) -> None:
     rules = replace(RULES.accrual, earn_on=earn_on)
 
-    assert kept_kopecks(OrderFacts(payments, is_stage_paid, 777), rules) == kept
+    assert money_of(OrderFacts(payments, is_stage_paid, 777), rules).kept_kopecks == kept

@@ -142,7 +142,6 @@ def test_the_banks_refund_heard_before_the_shop_names_the_line_ends_as_heard_aft
     assert ends[0] == ends[1] == ({"available": 100, "pending": 50}, 200, 50)
 
 
-@pytest.mark.xfail(strict=True, reason="money of the delivery counts as money of goods when a sum is refunded")
 def test_all_money_of_the_goods_refunded_as_a_sum_is_a_full_return_though_the_delivery_was_kept_loyaltylion() -> None:
     book = with_points(NO_WELCOME, 300)
     book.buy(1, Basket((Line(130_000),), delivery_kopecks=35_000), at=PAID_AT, spend=300)

@@ -39,6 +39,8 @@ COUNTED = Counted(
     reversed=0,
     redeemed=0,
     restored=0,
+    forgiven=0,
+    is_kept=True,
     hold_id=None,
 )
 
@@ -83,6 +85,7 @@ def transfer(
         order_id=order_id,
         rules_version=VERSION,
         hold_id=hold_id,
+        rule="test",
     )
 
 
@@ -110,6 +113,14 @@ def counted(**changes: Any) -> Counted:
     return replace(COUNTED, **changes)
 
 
+def another_order(db: Database, account: Account4) -> Account4:
+    """The same member with one more order, for which nothing was earned yet."""
+    with db.begin() as tx:
+        order = orders.open_order(tx, 10_000_000 + next(_numbers), now=NOW)
+        orders.save_deal(tx, order.id, member_id=account.member.id, price_kopecks=0, is_stage_paid=False)
+    return replace(account, order_id=order.id)
+
+
 def make_hold(db: Database, account: Account4, points: int, *, code_digest: bytes | None = None) -> Hold:
     """An open hold on the account's order; as many of its points are available as it takes."""
     key = account.lot_key
@@ -128,6 +139,7 @@ def make_hold(db: Database, account: Account4, points: int, *, code_digest: byte
             code_digest=code_digest,
         )
         made = holds.add(tx, new, now=NOW)
+        orders.save_hold(tx, account.order_id, made.id)
         taken = (
             transfer(f"a{made.id}", key, points, debit="pending", credit="available", move="activate"),
             transfer(f"h{made.id}", key, points, debit="available", credit="reserved", move="hold", hold_id=made.id),

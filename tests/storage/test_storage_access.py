@@ -214,7 +214,7 @@ def test_a_gate_opens_again_by_itself(db: Database) -> None:
         assert access.gate_closed_s(tx, "never used") == 0.0
 
 
-def test_the_directory_remembers_until_it_is_too_old_or_forgotten(db: Database) -> None:
+def test_the_directory_remembers_until_it_is_too_old(db: Database) -> None:
     with db.begin() as tx:
         access.remember_entry(tx, "fields", {"Бонусы: баланс": 7}, now=NOW)
         access.remember_entry(tx, "fields", {"Бонусы: баланс": 8}, now=NOW + timedelta(minutes=1))
@@ -223,8 +223,6 @@ def test_the_directory_remembers_until_it_is_too_old_or_forgotten(db: Database) 
         assert access.directory_entry(tx, "fields", not_before=NOW) == {"Бонусы: баланс": 8}
         assert access.directory_entry(tx, "fields", not_before=NOW + timedelta(hours=1)) is None
         assert access.directory_entry(tx, "stages", not_before=NOW) is None
-        access.forget_entries(tx)
-        assert access.directory_entry(tx, "fields", not_before=NOW) is None
 
 
 def test_a_turn_that_would_come_too_late_is_not_taken_from_the_others(shared_db: Database) -> None:

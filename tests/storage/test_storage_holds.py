@@ -29,7 +29,7 @@ def test_a_hold_is_read_as_it_was_made(db: Database) -> None:
 def test_a_code_confirms_once_and_is_forgotten(db: Database) -> None:
     made = make_hold(db, make_account(db), 40, code_digest=b"secret")
     with db.begin() as tx:
-        assert [holds.count_try(tx, made.id) for _ in range(3)] == [1, 2, 3]
+        assert [holds.count_try(tx, made.id, tried=b"x") for _ in range(3)] == [1, 2, 3]
         holds.confirm(tx, made.id)
         confirmed = holds.by_id(tx, made.id)
         assert (confirmed.state, confirmed.code_digest, confirmed.code_tries) == ("active", None, 3)
@@ -77,7 +77,7 @@ def test_two_holds_never_share_a_public_name(db: Database) -> None:
         tx.execute(sa.text("UPDATE hold SET public_id = :id"), {"id": first.public_id})
 
 
-def test_the_oldest_of_those_that_ran_out_come_first(db: Database) -> None:
+def test_those_that_ran_out_are_walked_by_their_orders(db: Database) -> None:
     accounts = [make_account(db) for _ in range(4)]
     made = [make_hold(db, account, 10) for account in accounts]
     with db.begin() as tx:
@@ -88,8 +88,8 @@ def test_the_oldest_of_those_that_ran_out_come_first(db: Database) -> None:
             )
         holds.close(tx, made[3].id, state="released", now=NOW)
 
-        assert holds.expired(tx, now=NOW, limit=9) == [accounts[1].order_id, accounts[0].order_id]
-        assert holds.expired(tx, now=NOW, limit=1) == [accounts[1].order_id]
+        assert holds.expired(tx, now=NOW, limit=9) == [accounts[0].order_id, accounts[1].order_id]
+        assert holds.expired(tx, now=NOW, limit=9, after=accounts[0].order_id) == [accounts[1].order_id]
 
 
 def test_redemptions_of_a_day_are_those_that_were_used_or_still_may_be(db: Database) -> None:

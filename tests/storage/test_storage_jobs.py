@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from storage_making import NOW, at_once
 
 from storage import jobs
@@ -16,10 +17,14 @@ LEASE = timedelta(minutes=2)
 TOMORROW = NOW + timedelta(days=1)
 
 
+def plan(tx: sa.Connection, first: dict[str, datetime], *, latest: datetime = TOMORROW, at: datetime = NOW) -> None:
+    jobs.plan(tx, first, latest=dict.fromkeys(first, latest), lease_max=at + 2 * LEASE)
+
+
 @pytest.fixture(autouse=True)
 def _planned(db: Database) -> None:
     with db.begin() as tx:
-        jobs.plan(tx, {"burn": NOW, "gifts": TOMORROW})
+        plan(tx, {"burn": NOW, "gifts": TOMORROW})
 
 
 def take(db: Database, name: str = "burn", *, at: Any = NOW, at_once: bool = False) -> Job | None:
@@ -48,9 +53,36 @@ def row(db: Database, name: str = "burn") -> Job:
 
 def test_a_job_is_planned_once_and_keeps_its_date(db: Database) -> None:
     with db.begin() as tx:
-        jobs.plan(tx, {"burn": TOMORROW, "notices": NOW})
+        plan(tx, {"burn": TOMORROW, "notices": NOW})
 
     assert (row(db).due_at, row(db, "notices").due_at) == (NOW, NOW)
+
+
+def test_a_clock_that_was_once_a_year_ahead_stops_no_job(db: Database) -> None:
+    ahead = NOW + timedelta(days=365)
+    held = taken(db, "gifts", at=ahead)
+    with db.begin() as tx:
+        assert held.leased_until is not None
+        assert jobs.finish(tx, "gifts", held=held.leased_until, due_at=ahead, now=ahead, result="")
+    taken(db, at=ahead)
+
+    with db.begin() as tx:
+        plan(tx, {"burn": NOW, "gifts": NOW}, latest=TOMORROW)
+
+    assert row(db, "gifts").due_at == TOMORROW
+    assert take(db, "burn", at=NOW + 2 * LEASE - timedelta(seconds=1)) is None  # who holds it may still be alive
+    assert take(db, "burn", at=NOW + 2 * LEASE) is not None
+
+
+def test_planning_leaves_a_job_alone_that_is_due_sooner_or_at_work(db: Database) -> None:
+    held = taken(db)
+
+    with db.begin() as tx:
+        plan(tx, {"burn": TOMORROW, "gifts": TOMORROW}, latest=TOMORROW + timedelta(days=1))
+
+    assert (row(db).leased_until, row(db).due_at) == (held.leased_until, NOW)
+    assert (row(db, "gifts").leased_until, row(db, "gifts").due_at) == (None, TOMORROW)
+    assert save(db, held)
 
 
 def test_a_job_is_taken_when_it_is_due_or_at_once(db: Database) -> None:

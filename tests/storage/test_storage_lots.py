@@ -47,7 +47,7 @@ def test_v09_lots_are_walked_in_the_order_in_which_they_are_spent(db: Database, 
         add_lot(db, account, key, points, expires_at=ends)
 
     with db.begin() as tx:
-        walked = lots.open_lots(tx, account.member.id, enough=10_000)
+        walked = lots.open_lots(tx, account.member.id, enough=10_000, now=NOW)
 
     assert keys(walked) == ["L1", "L3", "L2", "L4"]
     assert sorted(walked, key=consumption_order) == walked
@@ -58,7 +58,7 @@ def test_equal_ends_are_spent_by_activation_then_by_age(db: Database, account: A
         add_lot(db, account, key, 1, activates_at=NOW - timedelta(days=-days))
 
     with db.begin() as tx:
-        assert keys(lots.open_lots(tx, account.member.id, enough=9)) == ["old", "young", "late"]
+        assert keys(lots.open_lots(tx, account.member.id, enough=9, now=NOW)) == ["old", "young", "late"]
 
 
 def test_a_walk_stops_when_it_has_enough(db: Database, account: Account4) -> None:
@@ -66,9 +66,9 @@ def test_a_walk_stops_when_it_has_enough(db: Database, account: Account4) -> Non
         add_lot(db, account, f"n{number}", 10, expires_at=NOW + timedelta(days=number + 1))
 
     with db.begin() as tx:
-        few = lots.open_lots(tx, account.member.id, enough=30)
-        more = lots.open_lots(tx, account.member.id, enough=500)
-        everything = lots.open_lots(tx, account.member.id, enough=10**9)
+        few = lots.open_lots(tx, account.member.id, enough=30, now=NOW)
+        more = lots.open_lots(tx, account.member.id, enough=500, now=NOW)
+        everything = lots.open_lots(tx, account.member.id, enough=10**9, now=NOW)
 
     assert len(few) == lots.WALK_STEP
     assert len(more) == lots.WALK_STEP * 5
@@ -107,7 +107,7 @@ def test_empty_lots_are_walked_by_nobody(db: Database, account: Account4) -> Non
     post(db, account, transfer("burn", "spent", 5, debit="available", credit="expired", move="expire"))
 
     with db.begin() as tx:
-        assert lots.open_lots(tx, account.member.id, enough=1) == []
+        assert lots.open_lots(tx, account.member.id, enough=1, now=NOW) == []
         assert keys(lots.all_open(tx, account.member.id)) == [account.lot_key]
 
 
@@ -130,7 +130,7 @@ def test_what_activates_and_what_ends_next_counts_all_lots_of_that_moment(db: Da
         assert lots.next_burns(tx, [account.member.id, other.member.id]) == {account.member.id: (14, end)}
 
 
-def test_members_with_due_points_come_longest_waiting_first(db: Database) -> None:
+def test_members_with_due_points_are_walked_by_their_ids(db: Database) -> None:
     first, second, third = make_account(db), make_account(db), make_account(db)
     with db.begin() as tx:
         for account, hours in ((first, -1), (second, -3), (third, 1)):
@@ -140,21 +140,26 @@ def test_members_with_due_points_come_longest_waiting_first(db: Database) -> Non
             )
 
     with db.begin() as tx:
-        assert lots.members_with_due(tx, now=NOW, limit=9) == [second.member.id, first.member.id]
-        assert lots.members_with_due(tx, now=NOW, limit=1) == [second.member.id]
+        assert lots.members_with_due(tx, now=NOW, limit=9) == [first.member.id, second.member.id]
+        assert lots.members_with_due(tx, now=NOW, limit=9, after=first.member.id) == [second.member.id]
 
 
-def test_buying_prolongs_every_open_lot_and_voids_its_notice(db: Database, account: Account4) -> None:
+def test_buying_prolongs_what_orders_earned_and_voids_its_notice_and_gifts_keep_their_end(
+    db: Database, account: Account4
+) -> None:
     until = NOW + timedelta(days=30)
     for key, shape in (("soon", {"expires_at": NOW}), ("later", {"expires_at": until + timedelta(1)}), ("never", {})):
-        add_lot(db, account, key, 5, **shape)
+        add_lot(db, account, key, 5, source="opening", **shape)
+    add_lot(db, account, "gift", 5, source="gift", expires_at=NOW)
     with db.begin() as tx:
         tx.execute(sa.text("UPDATE lot SET notified_at = :now"), {"now": NOW})
         lots.extend_idle(tx, account.member.id, until=until)
         found = {lot.key: (lot.expires_at, lot.notified_at) for lot in lots.all_open(tx, account.member.id)}
 
-    assert found["soon"] == found["never"] == found[account.lot_key] == (until, None)
+    assert found["soon"] == (until, None)
     assert found["later"] == (until + timedelta(1), NOW)
+    assert found["gift"] == (NOW, NOW)
+    assert found["never"] == found[account.lot_key] == (None, NOW), "what never ends is given no end"
 
 
 def test_a_welcome_is_live_while_not_all_of_it_was_taken_back(db: Database, account: Account4) -> None:

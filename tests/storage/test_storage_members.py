@@ -131,9 +131,9 @@ def test_whoever_was_merged_answers_as_the_other_and_keeps_nothing(db: Database)
         addresses.add(tx, kept.member.id, "phone", ["+71"], now=NOW)
         tx.execute(
             sa.text(
-                "INSERT INTO message (key, member_id, kind, subject, state, created_at, due_at)"
-                " VALUES ('p', :id, 'burn_notice', '', 'planned', :now, :now),"
-                " ('s', :id, 'burn_notice', '', 'sent', :now, :now)"
+                "INSERT INTO message (key, member_id, kind, subject, state, created_at, due_at, closed_at)"
+                " VALUES ('p', :id, 'redeem_code', '', 'planned', :now, :now, NULL),"
+                " ('s', :id, 'redeem_code', '', 'sent', :now, :now, :now)"
             ),
             {"id": gone.member.id, "now": NOW},
         )
@@ -155,6 +155,6 @@ def test_whoever_was_merged_answers_as_the_other_and_keeps_nothing(db: Database)
             owners = tx.execute(sa.text(f"SELECT DISTINCT member_id FROM {table}")).scalars().all()
             assert list(owners) == [owner.id], table
         told = tx.execute(sa.text("SELECT key, member_id FROM message ORDER BY key")).all()
-        assert told == [("p", owner.id), ("s", gone.member.id)]
+        assert told == [("p", owner.id), ("s", owner.id)]
         assert tx.execute(sa.text("SELECT rules_version FROM hold")).scalar_one() == VERSION
         assert hold.member_id == gone.member.id

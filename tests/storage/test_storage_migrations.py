@@ -173,8 +173,8 @@ def test_a_book_the_new_programme_was_used_on_does_not_go_back(old_db: Database)
         tx.execute(
             sa.text(
                 "INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,"
-                " recorded_at) VALUES ('adjust', 1, 2, 'adjust', 'available', 'adjusted', 100, '749f7d945eba', now(),"
-                " now())"
+                " recorded_at, rule) VALUES ('adjust', 1, 2, 'adjust', 'available', 'adjusted', 100, '749f7d945eba',"
+                " now(), now(), 'x')"
             )
         )
     before, before_shape = everything(old_db), shape(old_db)

@@ -130,7 +130,13 @@ def test_posting_about_an_order_does_not_wait_for_whoever_works_that_order(db: D
     account = make_account(db)
     deal_ref = 10_000 + account.member.id
     activation = transfer(
-        f"a{account.lot_key}", account.lot_key, 100, debit="pending", credit="available", order_id=account.order_id
+        f"a{account.lot_key}",
+        account.lot_key,
+        100,
+        debit="pending",
+        credit="available",
+        move="activate",
+        order_id=account.order_id,
     )
 
     with db.begin() as worker:
@@ -160,11 +166,12 @@ def test_an_order_is_worked_by_one_at_a_time(db: Database, first: str, second: s
     assert sqlstate(failure.value) == "55P03"
 
 
-def test_other_orders_are_counted_by_the_money_the_shop_keeps_and_by_the_day(db: Database) -> None:
+def test_other_orders_are_counted_if_they_are_kept_and_by_the_day(db: Database) -> None:
     day = (NOW - timedelta(hours=9), NOW + timedelta(hours=15))
     lived = [
         counted(kept_kopecks=100, accrued=10, redeemed=7, restored=2),
-        counted(kept_kopecks=0, accrued=0),
+        counted(kept_kopecks=0, accrued=0, redeemed=9, is_kept=False),
+        counted(kept_kopecks=0, redeemed=6),
         counted(kept_kopecks=30, accrued=3, paid_at=NOW - timedelta(days=2), counted_at=NOW - timedelta(days=2)),
         counted(kept_kopecks=500, accrued=50, paid_at=NOW - timedelta(days=60), counted_at=NOW - timedelta(days=60)),
     ]
@@ -183,15 +190,13 @@ def test_other_orders_are_counted_by_the_money_the_shop_keeps_and_by_the_day(db:
                 tx,
                 member.id,
                 except_order=except_order,
-                at=NOW,
                 day=day,
-                window_from=NOW - timedelta(days=50),
                 period_from=NOW - timedelta(days=30),
             )
 
-        assert others(0) == orders.Others(3, 2, 130, 5, 1, 10, 13)
-        assert others(ids[0]) == orders.Others(2, 1, 30, 0, 0, 0, 3)
-        assert others(ids[3]).kept == 2
+        assert others(0) == orders.Others(4, 11, 1, 10, 13)
+        assert others(ids[0]) == orders.Others(3, 6, 0, 0, 3)
+        assert others(ids[4]).kept == 3
 
 
 def test_a_statement_tells_the_newest_first_with_its_order_and_lot(db: Database) -> None:
@@ -250,7 +255,7 @@ def test_only_the_deals_of_a_member_are_his_deals(db: Database) -> None:
         shop_order = orders.open_shop_order(tx, "not a deal", channel="site", now=NOW)
         orders.save_shop_sale(tx, shop_order.id, member_id=member.id, basket=Basket(()), channel="site")
 
-        assert orders.deals_of(tx, member.id, limit=2) == [403, 402]
+        assert deal_marks.deals_of(tx, member.id, limit=2) == [403, 402]
 
 
 def test_what_the_deal_was_told_is_remembered_and_forgotten(db: Database) -> None:

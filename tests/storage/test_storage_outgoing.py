@@ -69,7 +69,7 @@ def test_only_endpoints_that_are_on_and_want_the_type_are_asked(db: Database) ->
     with db.begin() as tx:
         outgoing.switch(tx, off, is_on=False, reason="выключен вручную")
         assert outgoing.wanting(tx, "points.accrued") == [first]
-        assert outgoing.wanting(tx, "card.installed") == []
+        assert outgoing.wanting(tx, "points.burn_soon") == []
 
 
 def test_an_event_makes_one_delivery_per_endpoint_however_often_it_is_told(db: Database) -> None:

@@ -169,8 +169,8 @@ def test_a_transfer_that_makes_no_sense_is_refused(db: Database, shape: dict[str
         tx.execute(
             sa.text(
                 "INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,"
-                " recorded_at)"
-                " VALUES ('odd', :member, :lot_id, :move, :debit, :credit, :points, :version, now(), now())"
+                " recorded_at, rule)"
+                " VALUES ('odd', :member, :lot_id, :move, :debit, :credit, :points, :version, now(), now(), 'x')"
             ),
             {**row, "member": account.member.id, "version": VERSION},
         )
@@ -249,8 +249,8 @@ def test_a_transfer_of_a_version_that_was_never_stored_is_refused(db: Database) 
         tx.execute(
             sa.text(
                 "INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,"
-                " recorded_at) SELECT 'k', member_id, id, 'accrue', 'issued', 'pending', 1, 'never', now(), now()"
-                " FROM lot WHERE key = :key"
+                " recorded_at, rule) SELECT 'k', member_id, id, 'accrue', 'issued', 'pending', 1, 'never', now(),"
+                " now(), 'x' FROM lot WHERE key = :key"
             ),
             {"key": account.lot_key},
         )

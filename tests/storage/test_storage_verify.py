@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Literal
 
 import pytest
 import sqlalchemy as sa
 from storage_making import (
     NOW,
+    RULES,
     Account4,
+    another_order,
     capture,
     counted,
     make_account,
@@ -21,18 +26,19 @@ from storage_making import (
 
 from cli.services.postgres import RunningPostgres, create_database, drop_database
 from loyalty.ledger import Decision
-from storage import ledger, members, merging, orders, verify
+from loyalty.rules import BurnRules
+from storage import ledger, members, merging, orders, rules, verify
 from storage.db import Database
 from storage.verify import Verdict
 
 NAME = "test_storage_unguarded"
 GUARDS = {
     "lot": ("lot_accounts_for_every_point",),
-    "transfer": ("points_lie_in_a_lot", "known_moves", "known_accounts"),
+    "transfer": ("points_lie_in_a_lot", "known_moves", "known_accounts", "walks_a_known_path"),
     "orders": ("restored_no_more_than_redeemed",),
     "member": ("merged_member_holds_nothing",),
 }
-TABLES = ("transfer", "hold", "lot", "payment", "orders", "member", "rule_version")
+TABLES = ("transfer", "hold", "lot", "payment", "orders", "member", "rules_applied", "rule_version")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,7 @@ def unguarded(postgres_server: RunningPostgres, template_url: str) -> Iterator[D
         for table, constraints in GUARDS.items():
             for constraint in constraints:
                 tx.execute(sa.text(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}"))
-        for table in ("transfer", "rule_version"):
+        for table in ("transfer", "rule_version", "rules_applied"):
             tx.execute(sa.text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
     yield database
     database.close()
@@ -80,11 +86,29 @@ def account(db: Database) -> Account4:
 
 @pytest.fixture
 def spent(db: Database) -> Account4:
-    """100 points earned, 40 of them captured for the order itself; 15 more held for the neighbour's sake."""
+    """100 points earned, 40 of them captured for the order itself, 15 more held for another."""
     made = make_account(db, points=100)
     make_account(db, points=50)
     capture(db, made, make_hold(db, made, 40))
-    make_hold(db, made, 15)
+    make_hold(db, another_order(db, made), 15)
+    return made
+
+
+@pytest.fixture
+def forgiven(db: Database) -> Account4:
+    """100 points earned and burnt elsewhere; 70 of them were written off, then 30 of those earned anew."""
+    made = make_account(db, points=100)
+    post(
+        db,
+        made,
+        transfer("come", made.lot_key, 100, debit="pending", credit="available", move="activate"),
+        transfer("gone", made.lot_key, 100, debit="available", credit="adjusted", move="adjust"),
+    )
+    off = transfer("off", "", 70, debit="shortfall", credit="reversed", move="write_off", order_id=made.order_id)
+    undone = transfer("undone", "", 30, debit="reversed", credit="shortfall", move="write_off", order_id=made.order_id)
+    post(db, made, *(replace(one, lot_key=None) for one in (off, undone)))
+    with db.begin() as tx:
+        orders.save_result(tx, made.order_id, counted(accrued=60, reversed=40, forgiven=40))
     return made
 
 
@@ -115,6 +139,61 @@ def test_a_book_with_holds_is_whole(db: Database, spent: Account4) -> None:
 
     assert (found.is_whole, found.faults, found.sum) == (True, (), 0)
     assert found.accounts == {"available": 0, "issued": -150, "pending": 95, "redeemed": 40, "reserved": 15}
+
+
+def test_a_book_in_which_a_write_off_was_undone_is_whole(db: Database, forgiven: Account4) -> None:
+    assert verdict(db).faults == ()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE orders SET forgiven = 70 WHERE id = :order",
+        "UPDATE orders SET forgiven = 0 WHERE id = :order",
+        "UPDATE orders SET reversed = 70 WHERE id = :order",
+        "DELETE FROM transfer WHERE key = 'undone' AND member_id = :member",
+    ],
+)
+def test_a_damage_to_what_was_forgiven_is_found_and_named(db: Database, forgiven: Account4, statement: str) -> None:
+    damage(db, statement, forgiven)
+
+    assert any(names(forgiven, "заказ {deal}") in fault for fault in verdict(db).faults)
+
+
+def burn_untold(db: Database, account: Account4) -> None:
+    """A day after its end, without a notice."""
+    post(db, account, transfer("burn", account.lot_key, 60, debit="available", credit="expired", move="expire"))
+    damage(db, "UPDATE lot SET expires_at = opened_at - interval '1 day' WHERE key = :lot", account)
+
+
+def apply_rules(db: Database, version: str, *, without_notice: Literal["postpone", "burn"], at: datetime) -> None:
+    programme = replace(RULES, burn=BurnRules(without_notice=without_notice))
+    with db.begin() as tx:
+        rules.remember(tx, version, programme, now=at)
+        rules.apply(tx, version, source="", lines={}, by="test", now=at)
+
+
+def test_points_that_burnt_untold_are_found(db: Database, account: Account4) -> None:
+    apply_rules(db, "silent", without_notice="burn", at=NOW - timedelta(days=9))
+    apply_rules(db, "kind", without_notice="postpone", at=NOW - timedelta(days=1))
+    burn_untold(db, account)
+
+    assert verdict(db).faults == ("операция burn: баллы сгорели без предупреждения, а правила этого не разрешали",)
+
+
+def test_points_that_burnt_after_a_notice_are_in_order(db: Database, account: Account4) -> None:
+    burn_untold(db, account)
+    damage(db, "UPDATE lot SET notified_at = expires_at - interval '1 day' WHERE key = :lot", account)
+
+    assert verdict(db).faults == ()
+
+
+def test_points_may_burn_untold_while_the_rules_say_so(db: Database, account: Account4) -> None:
+    apply_rules(db, "silent", without_notice="burn", at=NOW - timedelta(days=1))
+    apply_rules(db, "kind", without_notice="postpone", at=NOW + timedelta(days=1))
+    burn_untold(db, account)
+
+    assert verdict(db).faults == ()
 
 
 def test_an_empty_book_is_whole(db: Database) -> None:
@@ -169,13 +248,17 @@ def test_points_that_burnt_are_not_missing_from_the_order_that_was_returned(db: 
         ("UPDATE orders SET accrued = accrued + 1 WHERE id = :order", "заказ {deal}: начисленное"),
         ("UPDATE orders SET accrued = accrued - 1 WHERE id = :order", "заказ {deal}: начисленное"),
         ("UPDATE orders SET welcomed = 300 WHERE id = :order", "заказ {deal}"),
+        ("UPDATE orders SET accrued = welcomed, welcomed = accrued WHERE id = :order", "заказ {deal}"),
+        ("UPDATE orders SET forgiven = 1 WHERE id = :order", "заказ {deal}"),
+        ("UPDATE orders SET member_id = (SELECT max(id) FROM member) WHERE id = :order", "партия {lot}: заказ не тот"),
+        ("UPDATE lot SET order_id = NULL WHERE key = :lot", "партия {lot}: заказ не тот"),
         ("UPDATE orders SET reversed = reversed + 1 WHERE id = :order", "заказ {deal}"),
         ("UPDATE orders SET redeemed = 5 WHERE id = :order", "заказ {deal}"),
         ("UPDATE orders SET redeemed = 5, restored = 5 WHERE id = :order", "заказ {deal}"),
         (
             "INSERT INTO transfer (key, member_id, lot_id, move, debit, credit, points, rules_version, occurred_at,"
-            " recorded_at) SELECT 'forged', member_id, id, 'accrue', 'issued', 'available', 500, rules_version, now(),"
-            " now() FROM lot WHERE key = :lot",
+            " recorded_at, rule) SELECT 'forged', member_id, id, 'accrue', 'issued', 'available', 500, rules_version,"
+            " now(), now(), 'x' FROM lot WHERE key = :lot",
             "участник {member}",
         ),
         (
@@ -211,6 +294,13 @@ def test_a_damage_is_found_and_named(db: Database, account: Account4, statement:
         ("UPDATE hold SET state = 'captured', closed_at = now() WHERE state = 'active'", "резерв hold-"),
         ("UPDATE hold SET member_id = (SELECT max(id) FROM member)", "участник {member}: зарезервированное"),
         ("UPDATE transfer SET hold_id = NULL WHERE move = 'capture'", "резерв hold-"),
+        ("UPDATE orders SET hold_id = NULL WHERE member_id = :member AND id <> :order", ": заказ не знает о нём"),
+        ("UPDATE orders SET hold_id = (SELECT max(id) FROM hold) WHERE id = :order", ": заказ не знает о нём"),
+        ("UPDATE hold SET spread = '[7, 7]' WHERE member_id = :member AND state = 'active'", ": заказ не знает о нём"),
+        (
+            "UPDATE orders SET member_id = (SELECT max(id) FROM member) WHERE member_id = :member AND id <> :order",
+            ": заказ не знает о нём",
+        ),
         ("UPDATE transfer SET order_id = NULL WHERE move = 'capture'", "заказ {deal}"),
         ("UPDATE transfer SET hold_id = (SELECT max(id) FROM hold) WHERE move = 'capture'", "резерв hold-"),
         ("UPDATE transfer SET credit = 'expired' WHERE move = 'capture'", "партия {lot}"),
@@ -242,8 +332,8 @@ def test_a_debt_beside_available_points_is_a_fault(db: Database, account: Accoun
         "WITH owed AS (UPDATE member SET debt = 5 WHERE id = :member), told AS (UPDATE orders SET reversed = 15,"
         " accrued = 85 WHERE id = :order)"
         " INSERT INTO transfer (key, member_id, order_id, move, debit, credit, points, rules_version, occurred_at,"
-        " recorded_at) SELECT 'loan', member_id, order_id, 'reverse', 'debt', 'reversed', 5, rules_version, now(),"
-        " now() FROM lot WHERE key = :lot",
+        " recorded_at, rule) SELECT 'loan', member_id, order_id, 'reverse', 'debt', 'reversed', 5, rules_version,"
+        " now(), now(), 'x' FROM lot WHERE key = :lot",
         account,
     )
 

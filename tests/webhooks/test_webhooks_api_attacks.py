@@ -10,7 +10,7 @@ import pytest
 from api_testing import ANNA, Program, entries, give, is_problem, new_member, plain_rules, program, use_rules
 from flask import Flask
 
-from flows import health
+from flows import codes, health
 from flows.runtime import Runtime
 from webhooks.api.fields import KOPECKS_MAX
 from webhooks.app import create_app
@@ -207,7 +207,6 @@ def test_a_code_cannot_be_guessed_by_trying(app: Flask, rt: Runtime) -> None:
 
     from pydantic import SecretStr
 
-    from flows import holds
     from loyalty.rules import RedeemRules
 
     use_rules(rt, plain_rules(rt, redeem=RedeemRules(max_share_bps=3_000, confirm="pin")))
@@ -217,7 +216,7 @@ def test_a_code_cannot_be_guessed_by_trying(app: Flask, rt: Runtime) -> None:
     give(rt, anna, 300)
     hold = site.ok("POST", "/holds", {"member_id": anna, "order": "P", "items": [ITEM], "points": 300})
 
-    wrong = [site.post(f"/holds/{hold['id']}/confirm", {"code": f"{n:04}"}) for n in range(holds.CODE_TRIES_MAX)]
+    wrong = [site.post(f"/holds/{hold['id']}/confirm", {"code": f"{n:04}"}) for n in range(codes.TRIES_MAX)]
     late = site.post(f"/holds/{hold['id']}/confirm", {"code": "2468"})
 
     assert {reply.status_code for reply in wrong} == {422}

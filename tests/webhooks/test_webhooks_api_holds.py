@@ -13,7 +13,7 @@ from flask import Flask
 from pydantic import SecretStr
 from web_testing import StartServer
 
-from flows import holds
+from flows import codes
 from flows.runtime import Runtime
 from loyalty.rules import Limits, RedeemRules
 from webhooks.app import create_app
@@ -117,5 +117,5 @@ def test_a_pin_must_be_told_before_held_points_are_spent(app: Flask, rt: Runtime
 
     assert (hold["state"], hold["confirm"]) == ("unconfirmed", "pin")
     is_problem(unpaid, 409, "hold_unconfirmed")
-    assert is_problem(wrong, 422, "wrong_code")["tries_left"] == holds.CODE_TRIES_MAX - 1
+    assert is_problem(wrong, 422, "wrong_code")["tries_left"] == codes.TRIES_MAX - 1
     assert (right["state"], right["confirm"], paid["redeemed"]) == ("active", "none", 500)

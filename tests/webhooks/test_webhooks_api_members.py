@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from api_testing import ANNA, Program, entries, give, is_problem, new_member, plain_rules, program, use_rules
@@ -88,6 +89,18 @@ def test_a_phone_of_no_person_is_refused_in_words(site: Program) -> None:
 
     assert all("+7 916" in problem["hint"] for problem in problems)
     is_problem(site.post("/members", {"name": "Анна", "email": "не адрес"}), 422, "bad_email")
+
+
+UNREACHABLE = ["a..b@shop.ru", ".a@shop.ru", "(a)@shop.ru", "вася@shop.ru", "a@-shop.ru", "a@shop_x.ru", "a@sh..op.ru"]
+
+
+@pytest.mark.parametrize("address", [*UNREACHABLE, "a@" + "b" * 70 + ".ru", "a\u200b@shop.ru"])
+def test_an_address_that_no_letter_can_reach_is_refused(site: Program, address: str) -> None:
+    made = site.post("/members", {"name": "Анна", "email": address})
+    found = site.get(f"/members?email={quote(address)}")
+
+    is_problem(made, 422, "bad_email")
+    is_problem(found, 422, "bad_email")
 
 
 def test_joining_earns_the_welcome_points_if_the_rules_say_so(app: Flask, rt: Runtime) -> None:

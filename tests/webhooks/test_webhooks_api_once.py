@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import sqlalchemy as sa
 from api_testing import Program, entries, give, is_problem, new_member, plain_rules, program, use_rules
 from flask import Flask
 from kopilka_testing import StandingClock
+from pydantic import SecretStr
 from web_testing import StartServer
 
 from flows import failpoints, health, idempotency
 from flows.runtime import Runtime
-from loyalty.rules import ActionReward, GiftRules
+from loyalty.rules import ActionReward, GiftRules, RedeemRules
 from webhooks.app import create_app
 
+PIN = "2468"
 TENT = {"items": [{"sku": "TENT", "gross_kopecks": 499_000}]}
 
 
@@ -54,15 +57,49 @@ def test_a_repeated_request_gets_the_same_bytes_and_says_so(site: Program, anna:
     assert site.ok("GET", f"/members/{anna}")["balance"]["available"] == 100
 
 
-def test_a_refusal_by_a_rule_is_repeated_too(site: Program, anna: int) -> None:
-    body = {"points": -100, "reason": "mistake", "comment": "x"}
-    first = site.post(f"/members/{anna}/adjustments", body, key="k-2")
-    again = site.post(f"/members/{anna}/adjustments", body, key="k-2")
+def test_a_refusal_is_forgotten_so_that_its_cure_works_under_the_same_key(
+    site: Program, anna: int, rt: Runtime
+) -> None:
+    stranger = {"phone": "+79167654321", **TENT}
+    debit = {"points": -100, "reason": "mistake", "comment": "x"}
+    is_problem(site.post("/orders/B-1/paid", stranger, key="B-1-paid"), 404, "member_not_found")
+    is_problem(site.post(f"/members/{anna}/adjustments", debit, key="k-2"), 422, "not_enough_points")
 
-    is_problem(first, 422, "not_enough_points")
-    assert again.data == first.data
-    assert again.content_type == "application/problem+json"
+    new_member(site, "+79167654321")
+    give(rt, anna, 100)
+    paid = site.post("/orders/B-1/paid", stranger, key="B-1-paid")
+    taken = site.post(f"/members/{anna}/adjustments", debit, key="k-2")
+    again = site.post(f"/members/{anna}/adjustments", debit, key="k-2")
+
+    assert (paid.status_code, taken.status_code) == (200, 200)
+    assert "Idempotent-Replayed" not in taken.headers
     assert again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_an_order_that_waited_for_the_buyers_confirmation_is_paid_under_the_same_key(
+    site: Program, anna: int, rt: Runtime
+) -> None:
+    hold = held_with_pin(site, anna, rt)
+
+    early = site.post("/orders/P-1/paid", {"member_id": anna}, key="P-1-paid")
+    site.ok("POST", f"/holds/{hold}/confirm", {"code": PIN})
+    paid = site.post("/orders/P-1/paid", {"member_id": anna}, key="P-1-paid")
+
+    is_problem(early, 409, "hold_unconfirmed")
+    assert (paid.status_code, (paid.json or {})["redeemed"]) == (200, 300)
+
+
+def test_a_wrong_code_is_answered_alike_and_counted_once(site: Program, anna: int, rt: Runtime) -> None:
+    hold = held_with_pin(site, anna, rt)
+
+    replies = [site.post(f"/holds/{hold}/confirm", {"code": "0000"}, key="try-1") for _ in range(3)]
+    other = site.post(f"/holds/{hold}/confirm", {"code": "0000"}, key="try-2")
+
+    assert is_problem(replies[0], 422, "wrong_code")["tries_left"] == 4
+    assert {reply.data for reply in replies} == {replies[0].data}
+    assert replies[2].headers["Idempotent-Replayed"] == "true"
+    assert replies[2].content_type == "application/problem+json"
+    assert is_problem(other, 422, "wrong_code")["tries_left"] == 3
 
 
 def test_another_body_or_another_address_under_the_same_key_is_a_conflict(site: Program, anna: int) -> None:
@@ -194,7 +231,10 @@ DEATHS: dict[str, tuple[str, dict[str, Any]]] = {
     "reward": ("/members/{anna}/rewards", {"code": "review"}),
     "paid": ("/orders/D-2/paid", {"member_id": "{anna}", **TENT}),
     "hold": ("/holds", {"member_id": "{anna}", "order": "D-3", **TENT, "points": 500}),
+    "create": ("/members", {"name": "Борис", "phone": "+79160000002"}),
 }
+SEALED = ("refund", "hold", "create")
+"""Done twice, these would do harm or refuse for ever: their answers are stored with the work."""
 
 
 @pytest.mark.parametrize("what", DEATHS)
@@ -229,10 +269,23 @@ def test_a_death_between_the_work_and_its_answer_doubles_nothing(
 
     assert reply.status_code < 300, reply.text
     assert _balance(site, anna) == done
-    if what == "refund":
+    if what in SEALED:
         assert reply.headers["Idempotent-Replayed"] == "true"
+    if what == "refund":
         assert (reply.json or {})["money_back_kopecks"] == 100_000
+    if what == "create":
+        made = dict(reply.json or {})
+        assert made == site.ok("GET", f"/members/{made['id']}")
     assert health.verify_ledger(rt).is_whole
+
+
+def held_with_pin(site: Program, member_id: int, rt: Runtime) -> str:
+    """A hold of 300 points on order P-1 that waits for the senior's PIN."""
+    use_rules(rt, replace(rt.programme, redeem=RedeemRules(max_share_bps=3_000, confirm="pin")))
+    rt.file = replace(rt.file, redeem_pin=SecretStr(PIN))
+    give(rt, member_id, 300)
+    made = site.ok("POST", "/holds", {"member_id": member_id, "order": "P-1", **TENT, "points": 300})
+    return str(made["id"])
 
 
 def _balance(site: Program, member_id: int) -> dict[str, int]:

@@ -16,7 +16,7 @@ PREFIX = "/api/v1"
 blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
 docs = pages.blueprint
 refused = problems.refused
-DATABASE_RETRY_S = problems.DATABASE_RETRY_S
+answered = problems.answered
 
 for _route in ROUTES:
     blueprint.add_url_rule(

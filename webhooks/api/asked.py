@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flows.adjusting import REASON_WORDS, Adjustment, Reason
@@ -26,6 +26,7 @@ from webhooks.api.fields import (
     QueryCount,
     QueryId,
     short_text,
+    shown_text,
 )
 
 LINES_DEFAULT = 50
@@ -112,7 +113,7 @@ class NewMember(Asked):
         }
     )
 
-    name: Annotated[str, short_text(200, "Как зовут", "Анна Петрова", chars_min=1)]
+    name: Annotated[str, short_text(200, "Как зовут", "Анна Петрова", chars_min=1), AfterValidator(shown_text)]
     phone: Phone | None = None
     email: Email | None = None
     birthday: Birthday | None = None
@@ -135,7 +136,11 @@ class Adjust(Asked):
     reason: Annotated[
         Reason, Field(description="Причина: " + ", ".join(f"{code} ({words})" for code, words in REASON_WORDS.items()))
     ]
-    comment: Annotated[str, short_text(300, "Пояснение для выписки", "Не пришли баллы за заказ A-1001", chars_min=1)]
+    comment: Annotated[
+        str,
+        short_text(300, "Пояснение для выписки", "Не пришли баллы за заказ A-1001", chars_min=1),
+        AfterValidator(shown_text),
+    ]
 
     @model_validator(mode="after")
     def _something(self) -> Adjust:

@@ -69,11 +69,12 @@ def _respond(route: Route, path: Mapping[str, str]) -> Response:
 
 
 def _final(work: Callable[[], Answer]) -> Answer:
-    """A refusal by a rule is an answer like any other; one that may pass by itself is not."""
+    """A refusal is forgotten with its key: nothing was done, and its cure may lie elsewhere. One that has counted
+    something is an answer like any other."""
     try:
         return work()
     except Denied as denied:
-        if denied.retryable:
+        if not denied.is_kept:
             raise
         return Answer(denied.status, problems.document(denied))
 

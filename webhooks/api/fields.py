@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 ID_MAX = 2**63 - 1
 KOPECKS_MAX = 10**10
-"""100 million roubles: no order is dearer, and the points of one fit their column."""
+"""100 million roubles: no order is dearer. Whether its points fit an account depends on the rules as well."""
 POINTS_MAX = 10**9
 ITEMS_MAX = 500
 QUANTITY_MAX = 1_000_000
@@ -25,6 +25,7 @@ YEARS = (1900, 2100)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _PLAIN = r"^[^\x00-\x1f\x7f]*$"
+_SAID = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 _ORDER = r"^[^\x00-\x20\x7f/]([^\x00-\x1f\x7f/]*[^\x00-\x20\x7f/])?$"
 
 
@@ -34,6 +35,13 @@ def order_name(text: str) -> str:
     if not composed.isprintable() or composed in (".", "..") or "\ufffd" in composed:
         raise PydanticCustomError("order_name", "от 1 до 64 печатных знаков без косой черты")
     return composed
+
+
+def shown_text(text: str) -> str:
+    """What people will read: nothing in it is invisible or turns the line around. Raises PydanticCustomError."""
+    if not text.replace("\u00a0", " ").isprintable():
+        raise PydanticCustomError("shown_text", "в тексте невидимые знаки")
+    return text
 
 
 def _read_date(given: Any) -> Any:
@@ -121,7 +129,8 @@ Moment = Annotated[
 
 
 def short_text(chars_max: int, description: str, example: str, *, chars_min: int = 0) -> Any:
-    """Text without control characters."""
+    """Text without control characters; one that must be given is not blank either."""
+    pattern = _SAID if chars_min else _PLAIN
     return Field(
-        min_length=chars_min, max_length=chars_max, pattern=_PLAIN, description=description, examples=[example]
+        min_length=chars_min, max_length=chars_max, pattern=pattern, description=description, examples=[example]
     )

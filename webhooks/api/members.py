@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flows import adjusting, explaining, people, segmenting, sheets
@@ -28,11 +29,12 @@ def statement(call: Call, member_id: int, query: asked.PageOfStatement) -> answe
 
 
 def balance(call: Call, member_id: int, query: asked.AtMoment) -> answers.BalanceAt:
-    return told.balance_at(explaining.balance_at(call.rt, member_id, query.at))
+    return told.balance_at(explaining.balance_at(call.rt, member_id, query.at, with_lines=False))
 
 
 def create(call: Call, body: asked.NewMember) -> answers.Member:
-    return told.member(call.rt, sheets.new_member(call.rt, body.person()))
+    seal = call.sealing(partial(told.member, call.rt))
+    return told.member(call.rt, sheets.new_member(call.rt, body.person(), seal))
 
 
 def adjust(call: Call, member_id: int, body: asked.Adjust) -> answers.MemberBalance:

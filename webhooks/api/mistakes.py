@@ -26,7 +26,7 @@ _WORDS = {
     "string_too_long": "не длиннее {max_length} знаков",
     "too_short": "нужна хотя бы одна строка",
     "too_long": "не больше {max_length} строк",
-    "string_pattern_mismatch": "недопустимые знаки",
+    "string_pattern_mismatch": "пусто или недопустимые знаки",
     "literal_error": "можно: {expected}",
     "json_invalid": "тело запроса не читается как JSON в UTF-8",
 }

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flows import holds, quoting, sheets, shop
+from flows.refusals import PaidInFuture
 from webhooks.api import told
 
 if TYPE_CHECKING:
+    from flows.holds import Held
     from webhooks.api import answers, asked, sales
     from webhooks.api.calls import Call
+
+CLOCKS_DIFFER_MAX = timedelta(minutes=5)
+"""A till whose clock is a little fast is not told that it sells in the future."""
 
 
 def quote(call: Call, body: sales.AskQuote) -> answers.Quote:
@@ -19,6 +25,10 @@ def quote(call: Call, body: sales.AskQuote) -> answers.Quote:
 
 def hold(call: Call, body: sales.NewHold) -> answers.Hold:
     basket = body.basket()
+
+    def tell(made: Held) -> answers.Hold:
+        return told.hold(sheets.held(call.rt, made, body.order))
+
     held = holds.make(
         call.rt,
         sheets.member_id(call.rt, body.names()),
@@ -26,8 +36,9 @@ def hold(call: Call, body: sales.NewHold) -> answers.Hold:
         basket=basket,
         points=body.points,
         channel=call.caller.channel,
+        seal=call.sealing(tell),
     )
-    return told.hold(sheets.hold(call.rt, held.hold.public_id))
+    return tell(held)
 
 
 def show_hold(call: Call, hold_id: str) -> answers.Hold:
@@ -51,6 +62,8 @@ def cancel(call: Call, hold_id: str, body: asked.Nothing) -> answers.Hold:
 
 
 def pay(call: Call, order: str, body: sales.PayOrder) -> answers.Paid:
+    if body.paid_at is not None and body.paid_at > call.rt.now() + CLOCKS_DIFFER_MAX:
+        raise PaidInFuture
     basket = body.basket()
     result = shop.pay(
         call.rt,

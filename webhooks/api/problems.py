@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "/api/docs#"
-DATABASE_RETRY_S = 5
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -70,7 +69,7 @@ class NotJson(Denied):
 
 
 class RateLimited(Denied):
-    code, status, retryable = "rate_limited", 429, True
+    code, status = "rate_limited", 429
     title, hint = "Слишком много запросов", "повторите через столько секунд, сколько указано в Retry-After"
 
 
@@ -80,8 +79,8 @@ class InternalError(Denied):
 
 
 class Unavailable(Denied):
-    code, status, retryable = "unavailable", 503, True
-    title, hint = "База данных недоступна", "повторите тот же запрос позже, ничего не потеряно"
+    code, status = "unavailable", 503
+    title, hint = "База данных недоступна или занята", "повторите тот же запрос позже, ничего не потеряно"
 
 
 _BY_STATUS: dict[int, type[Denied]] = {

@@ -56,7 +56,13 @@ class Route:
 
 WHO = (refusals.MemberNotFound, refusals.SeveralMembers, refusals.BadPhone, refusals.BadEmail)
 BY_ID = (refusals.MemberNotFound,)
-SPENDING = (refusals.RedeemRefused, refusals.RedemptionLimit, refusals.CodeNotDeliverable)
+SPENDING = (
+    refusals.RedeemRefused,
+    refusals.RedemptionLimit,
+    refusals.TooManyCodes,
+    refusals.CodeNotDeliverable,
+    refusals.PointsOutOfRange,
+)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -81,7 +87,7 @@ ROUTES: tuple[Route, ...] = (
         answers.Member,
         asked.NewMember,
         status=201,
-        refusals=(refusals.MemberExists, refusals.BadPhone, refusals.BadEmail),
+        refusals=(refusals.MemberExists, refusals.BadPhone, refusals.BadEmail, refusals.BadBirthday),
     ),
     Route(
         "GET",
@@ -126,7 +132,7 @@ ROUTES: tuple[Route, ...] = (
         answers.Quote,
         sales.AskQuote,
         has_key=False,
-        refusals=(*WHO, refusals.BadOrder),
+        refusals=(*WHO, refusals.BadOrder, refusals.PointsOutOfRange),
     ),
     Route(
         "POST",
@@ -210,6 +216,8 @@ ROUTES: tuple[Route, ...] = (
             refusals.OrderOfAnother,
             refusals.OrderDiffers,
             refusals.HoldUnconfirmed,
+            refusals.PaidInFuture,
+            refusals.PointsOutOfRange,
         ),
     ),
     Route(
@@ -233,7 +241,7 @@ ROUTES: tuple[Route, ...] = (
         members.adjust,
         answers.MemberBalance,
         asked.Adjust,
-        refusals=(*BY_ID, refusals.AdjustmentLimit, refusals.AdjustmentTooLarge),
+        refusals=(*BY_ID, refusals.AdjustmentLimit, refusals.AdjustmentTooLarge, refusals.PointsOutOfRange),
     ),
     Route(
         "POST",
@@ -244,7 +252,7 @@ ROUTES: tuple[Route, ...] = (
         members.reward,
         answers.MemberBalance,
         asked.Reward,
-        refusals=(*BY_ID, refusals.ActionUnknown, refusals.ActionLimit),
+        refusals=(*BY_ID, refusals.ActionUnknown, refusals.ActionLimit, refusals.PointsOutOfRange),
     ),
     Route(
         "POST",
@@ -255,7 +263,7 @@ ROUTES: tuple[Route, ...] = (
         members.merge,
         answers.MemberBalance,
         asked.Merge,
-        refusals=(*BY_ID, refusals.MergeRefused),
+        refusals=(*BY_ID, refusals.MergeRefused, refusals.PointsOutOfRange),
     ),
     Route(
         "PUT",

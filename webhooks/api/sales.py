@@ -97,9 +97,12 @@ class PayOrder(Who):
     delivery_kopecks: Annotated[Kopecks, Field(description="Доставка")] = 0
     method: Annotated[str, short_text(64, "Способ оплаты, как в файле правил", "card")] | None = None
     paid_kopecks: Annotated[
-        Kopecks | None, Field(description="Сколько денег получено; без поля вся сумма к оплате", examples=[499_000])
+        Kopecks | None,
+        Field(description="Сколько денег получено всего; без поля всё к оплате", examples=[499_000]),
     ] = None
-    paid_at: Annotated[Instant | None, Field(description="Когда оплачено; без поля сейчас")] = None
+    paid_at: Annotated[Instant | None, Field(description="Когда оплачено, за последний 31 день; без поля сейчас")] = (
+        None
+    )
 
     @model_validator(mode="after")
     def _no_sums_without_lines(self) -> PayOrder:

@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 RULES = """
+LOCK TABLE orders, member, lot, transfer IN ACCESS EXCLUSIVE MODE; -- all of them first: a worker may still run
 CREATE TABLE rules_applied (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     version text NOT NULL REFERENCES rule_version,
@@ -245,6 +246,12 @@ CREATE TABLE job (
 """
 
 DROP = """
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM member_address) OR EXISTS (SELECT FROM rules_applied) OR EXISTS (SELECT FROM message)
+        OR EXISTS (SELECT FROM member WHERE birthday IS NOT NULL OR manual_segment_code IS NOT NULL)
+        OR EXISTS (SELECT FROM orders WHERE shop_ref IS NOT NULL OR basket IS NOT NULL) THEN
+        RAISE EXCEPTION 'this programme was used: going back would lose what it has learnt' USING ERRCODE = '0A000';
+END IF; END $$;
 DROP TABLE job, api_rate, idempotency, webhook_delivery, webhook_endpoint, message;
 ALTER TABLE api_token DROP COLUMN scopes, DROP COLUMN channel, DROP COLUMN revoked_at, DROP COLUMN last_used_at;
 ALTER TABLE transfer
@@ -264,9 +271,7 @@ ALTER TABLE lot
     DROP COLUMN title, DROP COLUMN notified_at, DROP COLUMN postponed_from,
     ADD CONSTRAINT lot_holds_no_more_than_earned CHECK (pending + available + reserved + reversed <= earned);
 CREATE INDEX lot_open ON lot (member_id, expires_at) WHERE available > 0;
-ALTER TABLE orders DROP COLUMN hold_id;
-DROP TABLE hold;
-DROP INDEX orders_counted;
+ALTER TABLE orders DROP COLUMN hold_id; DROP TABLE hold; DROP INDEX orders_counted;
 ALTER TABLE orders
     DROP CONSTRAINT restored_no_more_than_redeemed, DROP CONSTRAINT order_has_a_name,
     DROP COLUMN shop_ref, DROP COLUMN channel, DROP COLUMN paid_channel, DROP COLUMN basket, DROP COLUMN returned,
@@ -291,5 +296,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Works while nothing of the new programme was used; otherwise the database refuses, and nothing is lost."""
+    """Works while nothing of the new programme was used; otherwise it is refused, and nothing is lost."""
     op.execute(DROP)

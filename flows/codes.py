@@ -44,13 +44,15 @@ def ask(
         return None
     used = holds.codes_since(tx, member.id, since=now - WINDOW)
     if used.wrong >= WRONG_MAX or (rules.confirm == "code" and used.asked >= ASKED_MAX):
-        raise TooManyCodes
+        raise TooManyCodes(retry_after_s=int(WINDOW.total_seconds()))
     if rules.confirm == "pin":
         if used.wrong_of_all >= WRONG_PINS_OF_ALL_MAX:
-            raise TooManyCodes
+            raise TooManyCodes(retry_after_s=int(WINDOW.total_seconds()))
         pin = rt.file.redeem_pin
         if pin is None:
-            raise CodeNotDeliverable("PIN не задан", hint="задайте redeem.pin в файле правил")
+            raise CodeNotDeliverable(
+                "PIN не задан", hint="задайте redeem.pin в файле правил и перезапустите kopilka web"
+            )
         return digest(rt, public_id, pin.get_secret_value())
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
     if not messages.queue_code(tx, rt, member.id, code, points, now=now):

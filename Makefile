@@ -9,7 +9,7 @@ T ?= tests
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos histories browser golden format clean
+.PHONY: help demo test slow check bench chaos histories browser golden format clean
 
 help:  ## Эта подсказка
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,7 +18,10 @@ demo: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)  ## Попроб
 	@$(BIN)/kopilka demo $(ARGS)
 
 test: $(VENV)/.dev  ## Быстрые тесты на настоящих PostgreSQL и Valkey (T=tests/wallet выберет часть)
-	@$(BIN)/pytest -n auto --maxprocesses 4 -m "not chaos and not browser" $(T) $(ARGS)
+	@$(BIN)/pytest -n auto --maxprocesses 4 -m "not chaos and not browser and not slow" $(T) $(ARGS)
+
+slow: $(VENV)/.dev  ## Долгие тесты: все банки насквозь, документация API, серверы, поломки ночью
+	@$(BIN)/pytest -n auto --maxprocesses 4 -m slow tests $(ARGS)
 
 check: $(VENV)/.dev  ## Стиль, типы, границы пакетов
 	@$(BIN)/ruff format --check .

@@ -14,11 +14,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from benchmarks import burn, drain, intake, ledger, passes
+from benchmarks import acquirers, burn, drain, intake, ledger, passes
 from benchmarks.table import Line, render
 from benchmarks.world import open_world
 
-PARTS = ("intake", "drain", "ledger", "burn", "passes")
+PARTS = ("intake", "drain", "ledger", "burn", "passes", "acquirers")
 EXIT_ERRORS = 2
 
 
@@ -32,13 +32,22 @@ class Size:
     burn: burn.Plan
     passes_rounds: int
     passes_seconds: float
+    acquirers: acquirers.Plan
 
 
 FULL_BURN = burn.Plan(members=700_000, due=200_000)
 QUICK_BURN = burn.Plan(members=70_000, due=20_000)
 TINY_BURN = burn.Plan(members=40, due=12, sample=4, rounds=1)
 SIZES = {
-    "full": Size(intake.Plan(), drain.Plan(), ledger.Plan(), FULL_BURN, passes.DEFAULT_ROUNDS, passes.DEFAULT_SECONDS),
+    "full": Size(
+        intake.Plan(),
+        drain.Plan(),
+        ledger.Plan(),
+        FULL_BURN,
+        passes.DEFAULT_ROUNDS,
+        passes.DEFAULT_SECONDS,
+        acquirers.Plan(),
+    ),
     "quick": Size(
         intake.Plan(rounds=2, seconds=1.0, open_seconds=3.0),
         drain.Plan(rounds=2, known=500, unknown=150),
@@ -46,6 +55,7 @@ SIZES = {
         QUICK_BURN,
         3,
         0.2,
+        acquirers.Plan(rounds=3, seconds=0.05),
     ),
     "tiny": Size(
         intake.Plan(rounds=1, seconds=0.2, open_seconds=0.2, connections=4, rest_seconds=0.0),
@@ -54,6 +64,7 @@ SIZES = {
         TINY_BURN,
         1,
         0.02,
+        acquirers.Plan(rounds=1, seconds=0.005),
     ),
 }
 """Tiny is for the test of the benchmarks: it runs every line and its numbers mean nothing."""
@@ -71,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         lines = measure(SIZES[options.size], options.only or PARTS)
-    except (intake.NotStored, drain.NotWorked, ledger.BookNotWhole, burn.NotBurnt) as failure:
+    except (intake.NotStored, drain.NotWorked, ledger.BookNotWhole, burn.NotBurnt, acquirers.NotVerified) as failure:
         print(f"WRONG: {failure}", file=sys.stderr)
         return EXIT_ERRORS
     print(render(lines))
@@ -83,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(size: Size, parts: Sequence[str]) -> list[Line]:
-    """Raises NotStored, NotWorked."""
+    """Raises NotStored, NotWorked, BookNotWhole, NotBurnt, NotVerified."""
     lines: list[Line] = []
     if {"intake", "drain", "ledger", "burn"} & set(parts):
         with open_world() as world:
@@ -102,6 +113,9 @@ def measure(size: Size, parts: Sequence[str]) -> list[Line]:
     if "passes" in parts:
         _say("passes")
         lines += _passes(size)
+    if "acquirers" in parts:
+        _say("acquirers")
+        lines += acquirers.measure(size.acquirers)
     return lines
 
 

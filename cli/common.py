@@ -15,6 +15,7 @@ from config.settings import load_settings
 from flows.errors import (
     DatabaseAway,
     KeyMismatch,
+    NotConfigured,
     ProgrammeInvalid,
     SchemaMismatch,
     SettingsInvalid,
@@ -68,6 +69,8 @@ def explained() -> Iterator[None]:
         fail(str(failure))
     except ProgrammeInvalid as failure:
         fail(str(failure), "kopilka check покажет каждую ошибку с местом в файле")
+    except NotConfigured as failure:
+        fail(f"Банк или amoCRM настроены не до конца: {failure}", "проверьте раздел acquirers и секреты в .env")
     except WalletError as failure:
         fail(f"Сертификат карты не годится: {failure}")
     except UnicodeDecodeError:

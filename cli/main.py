@@ -23,6 +23,7 @@ COMMANDS = {
     "sweep": "cli.serving:sweep",
     "events": "cli.inspect:events",
     "verify-ledger": "cli.inspect:verify_ledger",
+    "payments": "cli.payments:payments",
     "hooks": "cli.hooks:hooks",
     "token": "cli.token:token",
     "console-link": "cli.inspect:console_link",

@@ -1,6 +1,6 @@
 """The sections about foreign systems: `amocrm` and `acquirers`.
 
-Owns their keys and limits and which hosts of amoCRM are believed. A new acquirer is one row of `_CREDENTIALS`.
+Owns their keys and limits and which hosts of amoCRM are believed. A new acquirer is one row of `acquirers.ACQUIRERS`.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from config import fields
-from config.masking import quote
+from config.acquirers import ACQUIRERS, Credential
+from config.masking import is_reference, quote
 from config.model import AcquirerConfig, AmoCrmConfig, ContactFieldRole, LeadFieldRole, OAuthConfig, Provider
 from config.secret_fields import Outside
 from config.section import Keys, Notes, Section, refuse_repeats
@@ -24,6 +25,7 @@ Role = TypeVar("Role", bound=str)
 
 MAX_CRM_NAME_CHARS = 255
 MAX_URL_CHARS = 500
+MAX_OPEN_CHARS = 200
 
 AMOCRM_KEYS = Keys(
     (
@@ -35,6 +37,7 @@ AMOCRM_KEYS = Keys(
         "fields",
         "customers",
         "note_to_feed",
+        "move_paid_deals",
         "token",
         "oauth",
     ),
@@ -49,7 +52,7 @@ CONTACT_FIELDS: tuple[ContactFieldRole, ...] = (
     "card_link",
     "card_status",
 )
-LEAD_FIELDS: tuple[LeadFieldRole, ...] = ("redeem", "allowed", "total", "accrued", "redeem_code")
+LEAD_FIELDS: tuple[LeadFieldRole, ...] = get_args(LeadFieldRole)
 OAUTH_KEYS = Keys(("client_id", "client_secret", "redirect_uri"))
 FIELDS_KEYS = Keys(("contact", "lead"))
 CONTACT_KEYS = Keys(CONTACT_FIELDS)
@@ -57,12 +60,11 @@ LEAD_KEYS = Keys(LEAD_FIELDS)
 
 _ACCOUNT = re.compile(r"([a-z0-9-]{1,63})(\.(?:amocrm\.(?:ru|com)|kommo\.com))?")
 _DEFAULT_DOMAIN = ".amocrm.ru"
-_CREDENTIALS: Mapping[Provider, tuple[str, ...]] = {
-    "yookassa": ("shop_id", "secret"),
-    "tbank": ("terminal", "password"),
-}
-_PROVIDERS: Mapping[str, Provider] = {name: name for name in _CREDENTIALS}
-_ANY_CREDENTIAL = tuple(key for keys in _CREDENTIALS.values() for key in keys)
+_PROVIDERS: Mapping[str, Provider] = {name: name for name in get_args(Provider)}
+_ANY_CREDENTIAL = tuple(dict.fromkeys(one.name for known in ACQUIRERS.values() for one in known.credentials))
+_ANY_SECRET = tuple(
+    dict.fromkeys(one.name for known in ACQUIRERS.values() for one in known.credentials if not one.is_open)
+)
 ACQUIRER_KEYS = Keys(("provider", *_ANY_CREDENTIAL))
 
 
@@ -90,6 +92,7 @@ def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
         token=token,
         oauth=oauth,
         lead_fields=_field_names(crm_fields, "lead", LEAD_KEYS, LEAD_FIELDS),
+        move_paid_deals=section.get("move_paid_deals", fields.yes_no, default=False),
     )
 
 
@@ -100,7 +103,7 @@ def read_acquirers(root: Section, outside: Outside) -> tuple[AcquirerConfig, ...
     named = [(f"{path}.provider", acquirer.provider) for path, acquirer in read if acquirer is not None]
     refuse_repeats(root.notes, named, "duplicate-provider", "эквайринг", fix="оставьте одну запись")
     complete = (acquirer for _, acquirer in read if acquirer is not None)
-    return tuple(one for one in complete if len(one.credentials) == len(_CREDENTIALS[one.provider]))
+    return tuple(one for one in complete if ACQUIRERS[one.provider].is_complete(one.credentials))
 
 
 def _stages_differ(section: Section, paid: str, refund: str | None) -> None:
@@ -169,19 +172,35 @@ def _field_names(crm_fields: Section | None, entity: str, keys: Keys, roles: tup
 
 def _acquirer(notes: Notes, node: Node, path: str, outside: Outside) -> AcquirerConfig | None:
     provider = _provider(node)
-    names = _ANY_CREDENTIAL if provider is None else _CREDENTIALS[provider]
-    keys = ACQUIRER_KEYS if provider is None else _keys(provider)
-    section = Section.open(notes, node, path, node.span, keys)
-    section.need("provider", fields.one_of(_PROVIDERS), "yookassa")
-    values = {name: outside.secret(section, name, rotate="у банка", optional=provider is None) for name in names}
     if provider is None:
+        section = Section.open(notes, node, path, node.span, ACQUIRER_KEYS)
+        section.need("provider", fields.one_of(_PROVIDERS), "yookassa")
+        for name in _ANY_SECRET:
+            outside.secret(section, name, rotate="у банка", optional=True)
         return None
+    known = ACQUIRERS[provider]
+    section = Section.open(notes, node, path, node.span, _keys(provider))
+    section.need("provider", fields.one_of(_PROVIDERS), "yookassa")
+    if known.needs_any and not any(all(name in section for name in group) for group in known.needs_any):
+        groups = " или ".join(" и ".join(group) for group in known.needs_any)
+        section.missing(known.needs_any[0][0], f"нужно: {groups}")
+    values = {one.name: _credential(section, one, provider, outside) for one in known.credentials}
     return AcquirerConfig(provider, {name: value for name, value in values.items() if value is not None})
+
+
+def _credential(section: Section, one: Credential, provider: Provider, outside: Outside) -> SecretStr | None:
+    """A reference, or for what is no secret the value itself."""
+    if one.is_open and one.name in section:
+        literal = section.get(one.name, fields.words(MAX_OPEN_CHARS), "")
+        if not is_reference(literal):
+            return SecretStr(literal) if literal else None
+    like = f"env:{provider.upper()}_{one.name.upper()}"
+    return outside.secret(section, one.name, rotate="у банка", optional=one.is_optional, like=like, where=one.where_ru)
 
 
 def _keys(provider: Provider) -> Keys:
     meant = {"secret": "password"} if provider == "tbank" else {}
-    return Keys(("provider", *_CREDENTIALS[provider]), meant=meant)
+    return Keys(("provider", *(one.name for one in ACQUIRERS[provider].credentials)), meant=meant)
 
 
 def _provider(node: Node) -> Provider | None:

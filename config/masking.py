@@ -13,7 +13,18 @@ STARS = "***"
 MAX_QUOTED_CHARS = 60
 MIN_LOOKALIKE = 0.75  # difflib ratio: «pasword» and «secert» still count as names of secrets
 
-_FILE_SECRET_NAMES = ("secret", "password", "token", "client_secret", "client_id", "shop_id", "terminal")
+_FILE_SECRET_NAMES = (
+    "secret",
+    "password",
+    "token",
+    "client_secret",
+    "client_id",
+    "shop_id",
+    "terminal",
+    "public_id",
+    "callback_key",
+    "login",
+)
 _PIN_NAMES = frozenset({"pin_code", "pincode", "redeem_pin", "пин", "пинкод"})
 MAX_PIN_NAME_CHARS = 4  # «pim», «pinn»: short names are compared with «pin» alone, or «point» would look like it
 MIN_PIN_LOOKALIKE = 0.66

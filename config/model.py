@@ -20,11 +20,24 @@ from loyalty.programme import Programme
 VERSION_CHARS = 12  # hex digits of the digest that name a version of the rules
 
 Barcode = Literal["qr", "code128", "pdf417"]
-Provider = Literal["yookassa", "tbank"]
+Provider = Literal[
+    "yookassa", "tbank", "cloudpayments", "robokassa", "sber", "alfabank", "prodamus", "paykeeper", "stripe"
+]
 ContactFieldRole = Literal[
     "balance", "pending", "nearest_burn", "segment", "rfm", "birthday", "card_link", "card_status"
 ]
-LeadFieldRole = Literal["redeem", "allowed", "total", "accrued", "redeem_code"]
+LeadFieldRole = Literal[
+    "redeem",
+    "allowed",
+    "total",
+    "accrued",
+    "redeem_code",
+    "payment_status",
+    "paid",
+    "refunded",
+    "acquirer",
+    "paid_on",
+]
 MailSecurity = Literal["none", "starttls", "tls"]
 
 
@@ -92,11 +105,12 @@ class AmoCrmConfig:
     token: SecretStr | None = None
     oauth: OAuthConfig | None = None
     lead_fields: Mapping[LeadFieldRole, str] = field(default_factory=dict)
+    move_paid_deals: bool = False
 
 
 @dataclass(frozen=True)
 class AcquirerConfig:
-    """`credentials` by their names in the file: shop_id and secret, or terminal and password."""
+    """`credentials` by their names in the file: `config/acquirers.py` lists them."""
 
     provider: Provider
     credentials: Mapping[str, SecretStr]

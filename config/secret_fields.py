@@ -30,10 +30,19 @@ class Outside:
     folder: Path
     required: bool
 
-    def secret(self, section: Section, key: str, *, rotate: str, optional: bool = False) -> SecretStr | None:
-        """The value behind a reference. `rotate` says where a leaked secret is changed."""
+    def secret(
+        self,
+        section: Section,
+        key: str,
+        *,
+        rotate: str,
+        optional: bool = False,
+        like: str = "env:ИМЯ_ПЕРЕМЕННОЙ",
+        where: str = "",
+    ) -> SecretStr | None:
+        """The value behind a reference. `rotate` says where a leaked secret is changed, `where` where one is found."""
         if key not in section and not optional:
-            section.missing(key, f"добавьте: {key}: env:ИМЯ_ПЕРЕМЕННОЙ")
+            section.missing(key, f"добавьте: {key}: {like}{_found(where)}")
         reference = section.get(key, _secret_reference(rotate), "")
         if not reference:
             return None
@@ -47,7 +56,7 @@ class Outside:
             self._absent(section, key, f"{kind}-unreadable", fault.message, fault.fix)
             return None
         if value is None:
-            self._report_missing(section, key, kind, rest)
+            self._report_missing(section, key, kind, rest, where)
             return None
         return SecretStr(value)
 
@@ -68,13 +77,13 @@ class Outside:
     def _path(self, text: str) -> Path:
         return (self.folder / text.strip()).absolute()
 
-    def _report_missing(self, section: Section, key: str, kind: str, name: str) -> None:
+    def _report_missing(self, section: Section, key: str, kind: str, name: str, where: str) -> None:
         if kind == "file":
-            self._absent(section, key, "file-empty", "файл секрета пуст", "запишите в него значение")
+            self._absent(section, key, "file-empty", "файл секрета пуст", f"запишите в него значение{_found(where)}")
             return
         near = closest(name, (other for other in self.env if other != name))
         message = f"переменной {name} нет ни в окружении, ни в .env"
-        fix = f"возможно, {near}? Иначе впишите {name} в .env" if near else f"впишите {name} в .env"
+        fix = f"возможно, {near}? Иначе впишите {name} в .env" if near else f"впишите {name} в .env{_found(where)}"
         self._absent(section, key, "env-missing", message, fix)
 
     def _absent(self, section: Section, key: str, code: str, message: str, fix: str) -> None:
@@ -82,6 +91,10 @@ class Outside:
             section.notes.error_at_path(section.at(key), code, message, fix)
         else:
             section.notes.warn(section.at(key), code, message, fix)
+
+
+def _found(where: str) -> str:
+    return f"; где взять: {where}" if where else ""
 
 
 def is_file(path: Path) -> bool:

@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from config import setting_values as values
+from config.acquirers import ACQUIRERS
 from config.environment import EnvironmentFaultError, look_up
 from config.setting_values import Fault, Reader
 
@@ -23,8 +24,6 @@ DEFAULT_PROGRAMME = Path("config/programme.yaml")
 DEFAULT_DOTENV = Path(".env")
 
 # Without the version part of the path: the connector of each system adds its own.
-YOOKASSA_API = "https://api.yookassa.ru"
-TBANK_API = "https://securepay.tinkoff.ru"
 GOOGLE_API = "https://walletobjects.googleapis.com"
 GOOGLE_TOKEN = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 
@@ -50,8 +49,8 @@ class SettingsInvalid(Exception):
 class Settings:
     """Addresses that carry passwords, and everything secret, stay out of the repr.
 
-    `lease_s`: how long a worker may hold a row before another takes it. `demo_wallet_dir`: stands in for certificates
-    that the owner does not have yet.
+    `acquirer_api_urls`: by provider, "" where every shop has its own. `lease_s`: how long a worker may hold a row
+    before another takes it. `demo_wallet_dir`: stands in for certificates that the owner does not have yet.
     """
 
     database_url: str = field(repr=False)
@@ -64,8 +63,7 @@ class Settings:
     web_threads: int
     trusted_proxies: int
     amocrm_base_url: str | None
-    yookassa_api_url: str
-    tbank_api_url: str
+    acquirer_api_urls: Mapping[str, str]
     google_api_url: str
     google_token_url: str
     yookassa_check_ip: bool
@@ -114,8 +112,7 @@ def load_settings(env: Mapping[str, str] | None = None, dotenv: Path | None = DE
         web_threads=reader.get("WEB_THREADS", values.whole(1, MAX_THREADS), 8),
         trusted_proxies=reader.get("TRUSTED_PROXIES", values.whole(0, MAX_PROXIES), 0),
         amocrm_base_url=reader.get("AMOCRM_BASE_URL", values.loopback_url, None),
-        yookassa_api_url=reader.get("YOOKASSA_API_URL", values.official_or_loopback(YOOKASSA_API), YOOKASSA_API),
-        tbank_api_url=reader.get("TBANK_API_URL", values.official_or_loopback(TBANK_API), TBANK_API),
+        acquirer_api_urls=_acquirer_api_urls(reader),
         google_api_url=reader.get("GOOGLE_API_URL", values.official_or_loopback(GOOGLE_API), GOOGLE_API),
         google_token_url=reader.get("GOOGLE_TOKEN_URL", values.official_or_loopback(GOOGLE_TOKEN), GOOGLE_TOKEN),
         yookassa_check_ip=reader.get("YOOKASSA_CHECK_IP", values.yes_no, default=True),
@@ -133,3 +130,12 @@ def load_settings(env: Mapping[str, str] | None = None, dotenv: Path | None = DE
     if reader.faults:
         raise SettingsInvalid(tuple(reader.faults))
     return settings
+
+
+def _acquirer_api_urls(reader: Reader) -> Mapping[str, str]:
+    """`YOOKASSA_API_URL` and its fellows over the official addresses."""
+    urls = {
+        name: reader.get(f"{name.upper()}_API_URL", values.official_or_loopback(known.api_url), known.api_url)
+        for name, known in ACQUIRERS.items()
+    }
+    return MappingProxyType(urls)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from config.acquirers import ACQUIRERS
 from flows.present import count_text, thousands
 
 if TYPE_CHECKING:
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
 STATES = {"waiting": "ждут очереди", "working": "в работе", "parked": "ждут вас", "done": "готово"}
 
-_SOURCES = {"amocrm": "Вебхук amoCRM", "amocrm.deal": "Сделка", "tbank": "Т-Банк", "yookassa": "ЮKassa"}
+_SOURCES = {"amocrm": "Вебхук amoCRM", "amocrm.deal": "Сделка"}
+_SOURCES |= {name: known.title_ru for name, known in ACQUIRERS.items()}
+_NO_PAYMENT = {"other": "не о платеже", "unreadable": "не читается"}
 _KINDS = {
     "crm": "Поля контакта и покупатель, участник",
     "google": "Карта Google, участник",
@@ -139,11 +142,10 @@ def counts(found: Mapping[str, int]) -> list[tuple[str, str, str]]:
 
 
 def _payment(external_id: str) -> str:
-    """Acquirers' ids carry more than the payment's: `payment.succeeded:2d…:succeeded`, `8742591:CONFIRMED:…`."""
+    """Acquirers' ids carry more than the payment's: `payment.succeeded:2d…`, `8742591:CONFIRMED:…`, `pay:666`."""
     head, _, rest = external_id.partition(":")
-    if head == "other":
-        return "не о платеже"
-    if "." not in head:
-        return f"платёж {head}"
+    if head in _NO_PAYMENT:
+        return _NO_PAYMENT[head]
     word = "возврат" if head.startswith("refund") else "платёж"
-    return f"{word} {rest.partition(':')[0]}"
+    is_kind = "." in head or head.isalpha()
+    return f"{word} {rest.partition(':')[0] if is_kind else head}"

@@ -13,7 +13,7 @@ from connector.amocrm.fields import LEAD_DIRECTORY_NAME, FieldSpec
 from connector.amocrm.leads import DealChange
 from connector.amocrm.notes import NoteDraft
 from connector.errors import Refused
-from flows import book, holds
+from flows import book, deal_payments, holds
 from flows.order_sheet import price_in_money
 from flows.settle import NotYet, SetupIncomplete, written_once
 from loyalty.basket import KOPECKS_MAX, whole_sum
@@ -36,6 +36,11 @@ FIELD_TYPES = {
     "allowed": ("numeric", "KOPILKA_ALLOWED", True),
     "total": ("numeric", "KOPILKA_TOTAL", True),
     "accrued": ("numeric", "KOPILKA_ACCRUED", True),
+    "payment_status": ("text", "KOPILKA_PAYMENT_STATUS", True),
+    "paid": ("numeric", "KOPILKA_PAID", True),
+    "refunded": ("numeric", "KOPILKA_REFUNDED", True),
+    "acquirer": ("text", "KOPILKA_ACQUIRER", True),
+    "paid_on": ("text", "KOPILKA_PAID_ON", True),
 }
 """Type, our code, and whether nobody may type into it."""
 
@@ -68,6 +73,7 @@ def refresh(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> 
     with rt.db.begin() as tx:
         found = [one for one in orders.by_ids(tx, order_ids).values() if one.deal_ref is not None and one.member_id]
         wanted = {order.id: wanted_fields(tx, rt, order) for order in found}
+    deal_payments.advance(rt, rt.crm, found, hold)
     _push(rt, rt.crm, found, {one: _by_id(ids, values) for one, values in wanted.items()}, hold)
     _tell(rt, rt.crm, found, hold)
     known = {order.id for order in found}
@@ -76,6 +82,10 @@ def refresh(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> 
 
 def wanted_fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, FieldValue]:
     """What the deal's fields should say. While it is unpaid: what may be spent and what is left to pay with it."""
+    return {**_points_fields(tx, rt, order), **deal_payments.fields(tx, rt, order)}
+
+
+def _points_fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, FieldValue]:
     earned = order.accrued + order.welcomed
     if order.counted_at is not None or order.is_stage_paid:
         return {"allowed": None, "total": None, "accrued": earned}

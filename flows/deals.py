@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from connector.amocrm.hooks import HookBody, parse_hook
-from connector.amocrm.leads import LOST_STATUS_ID, WON_STATUS_ID
 from connector.amocrm.reading import date_value
-from flows import crm_fields, deal_fields, deal_redemption, people, points
+from flows import crm_fields, deal_fields, deal_redemption, deal_stages, people, points
 from flows.settle import ClaimLost, NotYet, SetupIncomplete
 from storage import boxes, holds, inbox, members, orders, payments
 
@@ -23,10 +22,9 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from config.model import AmoCrmConfig
     from connector.amocrm.client import AmoCrm
     from connector.amocrm.contacts import Contact
-    from connector.amocrm.leads import Deal, Pipeline
+    from connector.amocrm.leads import Deal
     from flows.runtime import Runtime
     from storage.inbox import InboxRow
     from storage.orders import Order
@@ -35,7 +33,6 @@ HOOK_SOURCE = "amocrm"
 DEAL_SOURCE = "amocrm.deal"
 CONTACT_SOURCE = "amocrm.contact"
 CONTACT_GONE = ("contact", "delete")
-PAID_STAGES = "paid_stages"
 ACCOUNT = "account"
 
 _log = structlog.get_logger(__name__)
@@ -77,7 +74,7 @@ def split_hook(rt: Runtime, row: InboxRow) -> None:
 def fetch(rt: Runtime, deal_refs: Sequence[int]) -> Found:
     """Reads deals and the contacts we do not know yet: two requests for a whole batch. Raises ConnectorError."""
     crm = _crm(rt)
-    paid = _paid_stages(rt, crm)
+    paid = deal_stages.paid(rt, crm).all
     found = crm.deals(deal_refs)
     contact_refs = {deal.main_contact_id for deal in found.values() if deal.main_contact_id is not None}
     with rt.db.begin() as tx:
@@ -165,41 +162,6 @@ def _enrol(tx: sa.Connection, rt: Runtime, deal: Deal | None, found: Found) -> i
         people.welcome_signup(tx, rt, member, now=rt.now())
         _log.info("member_enrolled", member_id=member.id)
     return member.id
-
-
-def _paid_stages(rt: Runtime, crm: AmoCrm) -> frozenset[tuple[int, int]]:
-    """Stages that mean «paid»: the configured one and those after it in the funnel, won included, but neither lost
-    nor the refund stage."""
-    names = rt.crm_names
-    wanted = f"{names.pipeline}\n{names.paid_status}\n{names.refund_status}"
-    cached = rt.directory.get(PAID_STAGES)
-    if cached is None or cached.get("for") != wanted:
-        cached = {"for": wanted, "stages": _look_up_stages(crm, names)}
-        rt.directory.put(PAID_STAGES, cached)
-    return frozenset((pipeline_id, status_id) for pipeline_id, status_id in cached["stages"])
-
-
-def _look_up_stages(crm: AmoCrm, names: AmoCrmConfig) -> list[list[int]]:
-    pipelines = crm.pipelines()
-    pipeline = next((one for one in pipelines if one.name == names.pipeline), None)
-    if pipeline is None:
-        known = ", ".join(one.name for one in pipelines)
-        raise SetupIncomplete(f"В amoCRM нет воронки «{names.pipeline}»; есть: {known}. Поправьте amocrm.pipeline")
-    paid = _place(pipeline, names.paid_status, "amocrm.paid_status")
-    unpaid = {LOST_STATUS_ID}
-    if names.refund_status is not None:
-        unpaid.add(pipeline.statuses[_place(pipeline, names.refund_status, "amocrm.refund_status")][0])
-    ids = {status_id for status_id, _ in pipeline.statuses[paid:]} | {WON_STATUS_ID}
-    return [[pipeline.id, status_id] for status_id in sorted(ids - unpaid)]
-
-
-def _place(pipeline: Pipeline, name: str, rule: str) -> int:
-    """Where the stage stands in the funnel."""
-    stages = [title for _, title in pipeline.statuses]
-    if name not in stages:
-        known = ", ".join(stages)
-        raise SetupIncomplete(f"В воронке «{pipeline.name}» нет этапа «{name}»; есть: {known}. Поправьте {rule}")
-    return stages.index(name)
 
 
 def _foreign(rt: Runtime, body: HookBody) -> str | None:

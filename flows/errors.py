@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from config.programme import ProgrammeInvalid
 from config.settings import SettingsInvalid
-from connector.errors import BadReply, BadSignature, ConnectorError
+from connector.errors import BadReply, BadSignature, ConnectorError, NotConfigured
 from flows.migrating import TablesInUse
 from flows.runtime import KeyMismatch, SchemaMismatch
 from flows.settle import SetupIncomplete
@@ -18,6 +18,7 @@ __all__ = [
     "ConnectorError",
     "DatabaseAway",
     "KeyMismatch",
+    "NotConfigured",
     "ProgrammeInvalid",
     "SchemaMismatch",
     "SettingsInvalid",

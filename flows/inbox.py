@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from connector.acquiring.base import Callback
 from connector.errors import BadReply
 from flows import active_rules, contacts, deals, payments, settle
 from storage import boxes, inbox
@@ -38,19 +39,32 @@ def accept_hook(rt: Runtime, raw: bytes) -> None:
     _keep(rt, deals.HOOK_SOURCE, _digest(raw), raw, is_hint=True)
 
 
-def accept_payment(rt: Runtime, name: str, headers: Mapping[str, str], raw: bytes, remote_ip: str | None) -> Ack:
+def callback_of(
+    rt: Runtime, *, method: str, query: bytes, headers: Mapping[str, str], body: bytes, remote_ip: str | None
+) -> Callback:
+    """An acquirer's request that has come just now."""
+    return Callback(method, query, headers, body, remote_ip, received_at=rt.now())
+
+
+def accept_payment(rt: Runtime, name: str, callback: Callback) -> Ack:
     """An acquirer's callback. Returns the acquirer's exact reply once it is durable.
 
     Raises KeyError for an acquirer that is not configured, BadSignature (nothing is stored), BadReply, DatabaseAway.
     """
     acquirer = rt.acquirers[name]
-    acquirer.verify(headers, raw, remote_ip)
+    acquirer.verify(callback)
+    raw = acquirer.keep(callback)
     try:
         event_id, is_hint = acquirer.event_id(raw), acquirer.is_hint(raw)
     except BadReply:  # genuine, but not as documented: kept for a person rather than lost with the sender's retries
         event_id, is_hint = f"unreadable:{_digest(raw)}", False
     _keep(rt, name, event_id, raw, is_hint=is_hint)
     return acquirer.ack(raw)
+
+
+def refusal(rt: Runtime, name: str) -> Ack:
+    """What an acquirer is told when its callback is not genuine. Raises KeyError."""
+    return rt.acquirers[name].refusal()
 
 
 def drain(rt: Runtime, *, stop_at: datetime | None = None) -> int:

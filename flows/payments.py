@@ -11,21 +11,28 @@ from typing import TYPE_CHECKING
 from connector.acquiring.base import Fetched, Ignored, NeedsFetch, NotOurs
 from connector.acquiring.base import NeedsPerson as AcquirerNeedsPerson
 from connector.errors import BadReply
-from flows import deals, points
+from flows import deal_payments, deals, matching, points
 from flows.settle import ClaimLost, NeedsPerson
 from storage import boxes, inbox, orders
 from storage import payments as payments_storage
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import sqlalchemy as sa
 
+    from flows.matching import Home
     from flows.runtime import Runtime
     from loyalty.events import PaymentFacts
+    from loyalty.matching import Choice
     from storage.inbox import InboxRow
+    from storage.orders import Order
+    from storage.payments import Payment
 
 
 def record(rt: Runtime, row: InboxRow) -> None:
-    """Works one callback. Steps: parse; re-read where it is only a hint (network, no transaction); one transaction."""
+    """Works one callback. Steps: parse; re-read where it is only a hint; ask whose it is if it does not say (network,
+    outside any transaction); one transaction."""
     understood = _understand(rt, row)
     if isinstance(understood, str):
         _finish(rt, row, understood)
@@ -33,19 +40,23 @@ def record(rt: Runtime, row: InboxRow) -> None:
     now = rt.now()
     occurred_at = min(understood.occurred_at or row.received_at, now)  # a clock ahead of ours earns nothing early
     facts = replace(understood, occurred_at=occurred_at)
+    with rt.db.begin() as tx:
+        known = payments_storage.find(tx, facts.acquirer, facts.payment_ref)
+    home = None if known is not None and known.order_id is not None else matching.find(rt, facts)
+    if home is not None and home.is_unknown:
+        _keep_unmatched(rt, row, facts, home.choice, now=now)
+        return
 
     def save(tx: sa.Connection) -> bool:
-        deal_ref = facts.deal_ref or payments_storage.deal_of(tx, facts.acquirer, facts.payment_ref)
-        if deal_ref is None:
-            raise NeedsPerson("В платеже нет номера сделки: укажите его в заказе вида L1234-1 или сверьте вручную")
-        order = orders.open_order(tx, deal_ref, now=now)
-        if payments_storage.save(tx, order.id, facts, now=now) != order.id:
-            raise NeedsPerson(f"Платёж уже отнесён к другой сделке, а теперь назвал сделку {deal_ref}: сверьте вручную")
+        order = _order(tx, facts, known, home, now=now)
+        if payments_storage.save(tx, order.id, facts, now=now, inbox_id=row.claim.id) != order.id:
+            raise NeedsPerson("Платёж уже отнесён к другому заказу: сверьте вручную")
         if order.member_id is None:
-            inbox.add(tx, source=deals.DEAL_SOURCE, external_id=str(deal_ref), body=b"", is_hint=True, now=now)
+            inbox.add(tx, source=deals.DEAL_SOURCE, external_id=str(order.deal), body=b"", is_hint=True, now=now)
             outcome = "платёж записан, сделка будет прочитана в CRM"
         else:
             outcome = points.converge_order(tx, rt, order, occurred_at=occurred_at, now=now)
+        deal_payments.told(tx, rt, order, now=now)
         rt.failpoints.reach("inbox.before_commit")
         if not boxes.finish(tx, "inbox", row.claim, now=now, outcome=outcome):
             raise ClaimLost
@@ -54,6 +65,35 @@ def record(rt: Runtime, row: InboxRow) -> None:
     needs_deal = rt.db.run(save)
     rt.failpoints.reach("inbox.after_commit")
     rt.bell.ring("inbox" if needs_deal else "outbox", row.claim.id)
+
+
+def _order(tx: sa.Connection, facts: PaymentFacts, known: Payment | None, home: Home | None, *, now: datetime) -> Order:
+    """The payment's order, locked. Raises NeedsPerson if the payment now names another deal than before."""
+    if known is not None and known.order_id is not None:
+        order = orders.lock(tx, known.order_id)
+        if facts.deal_ref not in (None, order.deal_ref):
+            raise NeedsPerson(
+                f"Платёж уже отнесён к другой сделке, а теперь назвал сделку {facts.deal_ref}: сверьте вручную"
+            )
+        return order
+    if home is not None and home.deal_ref is not None:
+        return orders.open_order(tx, home.deal_ref, now=now)
+    found = None if home is None else orders.find_shop_order(tx, home.shop_ref or "")
+    if found is None:
+        raise NeedsPerson("Заказа, к которому относился платёж, больше нет: сверьте вручную")
+    return found
+
+
+def _keep_unmatched(rt: Runtime, row: InboxRow, facts: PaymentFacts, choice: Choice | None, *, now: datetime) -> None:
+    """Nothing is lost: the payment is kept without an order. Where money has moved, a person is asked whose it is."""
+    likely = () if choice is None else choice.suggested
+    with rt.db.begin() as tx:
+        payments_storage.save(tx, None, facts, now=now, inbox_id=row.claim.id)
+        payments_storage.suggest(tx, facts.acquirer, facts.payment_ref, matching.told(likely))
+    if not (facts.captured_kopecks or facts.refunded_kopecks or facts.refunds or facts.refund_is_total):
+        _finish(rt, row, "платёж записан, сделка неизвестна, деньги ещё не списаны")
+        return
+    raise NeedsPerson(matching.question(facts, likely))
 
 
 def _understand(rt: Runtime, row: InboxRow) -> PaymentFacts | str:

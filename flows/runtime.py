@@ -220,11 +220,10 @@ def prepare(rt: Runtime) -> None:
 
 
 def _acquirers(settings: Settings, file: ProgrammeFile, http: HttpClient) -> dict[str, Acquirer]:
-    api_urls = {"yookassa": settings.yookassa_api_url, "tbank": settings.tbank_api_url}
     return {
         one.provider: ACQUIRERS[one.provider].from_credentials(
             {name: secret.get_secret_value() for name, secret in one.credentials.items()},
-            api_url=api_urls[one.provider],
+            api_url=settings.acquirer_api_urls[one.provider],
             http=http,
             check_ip=settings.yookassa_check_ip,
         )

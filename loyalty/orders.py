@@ -93,8 +93,9 @@ def money_of(facts: OrderFacts, rules: AccrualRules) -> Money:
 
 
 def is_paid_without_points(facts: OrderFacts, money: Money) -> bool:
-    """The shop keeps the whole price in money: the points that were meant to pay a part of it did not."""
-    return facts.full_kopecks is not None and money.kept_kopecks >= facts.full_kopecks > 0
+    """The whole price was paid in money, whatever of it went back since: the points that were meant to pay a part of it
+    did not."""
+    return facts.full_kopecks is not None and money.paid_kopecks >= facts.full_kopecks > 0
 
 
 def remains(basket: Basket, lines: Sequence[CheckoutLine], money: Money, facts: OrderFacts) -> Remains:
@@ -145,6 +146,8 @@ def points_back_by_sum(points: int, money: Money) -> int:
 
 def _paid_once(payments: Sequence[PaymentTotals], captured_kopecks: int, facts: OrderFacts) -> int:
     """A buyer who was refunded and paid again has not bought twice."""
+    if len(payments) == 1:
+        return captured_kopecks
     if facts.due_kopecks:
         return min(captured_kopecks, facts.due_kopecks)
     keeping = [payment.captured_kopecks for payment in payments if payment.kept_kopecks > 0]

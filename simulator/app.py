@@ -9,7 +9,6 @@ from werkzeug.exceptions import HTTPException
 
 from simulator import (
     activity,
-    bank,
     bank_controls,
     card_controls,
     contacts,
@@ -22,21 +21,22 @@ from simulator import (
     limits,
     links,
     mail_controls,
+    notices,
     oauth,
     pages,
     purchases,
     segments,
-    tbank,
     world,
-    yookassa,
 )
+from simulator.acquirers import PROVIDERS, TITLES
 from simulator.answers import Refused, problem
-from simulator.bank import Bank
+from simulator.bank_world import Bank
 from simulator.clock import VirtualClock
-from simulator.deliveries import Mailer
+from simulator.deliveries import Mailer, Policy
 from simulator.faults import Faults
 from simulator.mail import Mail, Refusals
 from simulator.settings import Settings
+from simulator.signing_keys import Keys
 from simulator.store import Store
 from simulator.views import clock_time, moscow, roubles
 from simulator.world import Crm
@@ -69,15 +69,19 @@ def crm_app(settings: Settings, directory: Path) -> tuple[Flask, Crm]:
 def bank_app(settings: Settings, directory: Path) -> tuple[Flask, Bank]:
     """The bank's server and its world; the caller starts `mailer` and closes `store`."""
     store, clock = Store(directory / "bank.jsonl"), VirtualClock(directory)
-    policies = {tbank.POLICY: tbank.policy(), yookassa.POLICY: yookassa.policy(), bank.NOTICE: bank.notice_policy()}
+    policies: dict[str, Policy] = {notices.NOTICE: notices.notice_policy()}
     mailer = Mailer(store, clock, policies)
-    own = Bank(settings, store, clock, Faults(settings.seed), mailer)
-    own.notify = {"tbank": tbank.notifications, "yookassa": yookassa.notifications}
+    own = Bank(settings, store, clock, Faults(settings.seed), mailer, Keys(directory), PROVIDERS)
+    for provider in PROVIDERS.values():
+        policies |= provider.policies(own)
+    mailer.tried = lambda delivery, _ok, _quick: notices.hear(own, delivery)
     _recall_peers(settings, store)
     app = _flask()
     app.extensions["bank"] = own
     bank_controls.guard(app, own)
-    for blueprint in (bank_controls.bp, tbank.bp, yookassa.bp, google.bp):
+    # Two banks on one platform share a blueprint.
+    apis = dict.fromkeys(provider.blueprint for provider in PROVIDERS.values() if provider.blueprint is not None)
+    for blueprint in (bank_controls.bp, google.bp, *apis):
         app.register_blueprint(blueprint)
     return app, own
 
@@ -94,6 +98,7 @@ def mail_app(settings: Settings, directory: Path) -> tuple[Flask, Mail]:
 
 def _flask() -> Flask:
     app = Flask("simulator")
+    app.jinja_env.globals["acquirers"] = TITLES
     app.jinja_env.filters.update(moscow=moscow, clock_time=clock_time, roubles=roubles)
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(_page_headers)

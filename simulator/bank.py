@@ -1,74 +1,27 @@
-"""The simulated bank: payments of two acquirers, and the notices that every change of one sends out.
+"""The simulated bank: the life of a payment, and the notices that every change of one sends out.
 
-Owns a payment's life: new, authorized, captured (and refunded in parts), canceled, rejected. How a payment looks to
-a caller and in a notification is the business of `tbank` and `yookassa`.
+Owns the states: new, authorized, captured (and refunded in parts, and disputed), canceled, rejected. How a payment
+looks to a caller and in a notification is the business of its acquirer's file.
 """
 
 from __future__ import annotations
 
-import json
-import random
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from flask import current_app
-
-from simulator.clock import VirtualClock
-from simulator.deliveries import Mailer, Policy
-from simulator.faults import Faults
-from simulator.settings import Settings
-from simulator.store import Record, Store
-
-ACQUIRERS = ("tbank", "yookassa")
-FIRST_PAYMENT_ID = 8_742_591
-NOTICE = "notice"
-NOTICE_TIMEOUT_S = 2.0
-
-
-class PaymentError(ValueError):
-    """A step that the payment's state does not allow."""
-
-
-@dataclass
-class Bank:
-    """`notify[acquirer]` builds the notification bodies of an event."""
-
-    settings: Settings
-    store: Store
-    clock: VirtualClock
-    faults: Faults
-    mailer: Mailer
-    notify: dict[str, Callable[[Bank, Record, list[str]], list[Record]]] = field(default_factory=dict)
-    public_url: str = ""
-
-    def payments(self) -> dict[Any, Record]:
-        return self.store.table("payments")
-
-    def payment(self, payment_id: str) -> Record:
-        """Raises LookupError."""
-        payment = self.payments().get(payment_id)
-        if payment is None:
-            raise LookupError(f"нет платежа {payment_id}")
-        return payment
-
-
-def the_bank() -> Bank:
-    """The bank that the running Flask application serves."""
-    bank: Bank = current_app.extensions["bank"]
-    return bank
-
-
-def notice_policy() -> Policy:
-    """The bank tells the CRM's board about a payment once; a lost notice harms nobody."""
-    return Policy(timeout_s=NOTICE_TIMEOUT_S, accepts=lambda status, _reply: status < 300, gap_s=lambda _n, _s: None)
+from simulator.bank_world import Bank, PaymentError
+from simulator.notices import send, tell
+from simulator.store import Record
 
 
 def create(bank: Bank, acquirer: str, amount_kopecks: int, **own: Any) -> Record:
-    """A payment nobody has paid yet. `own`: order_id, lead_id, attempt, metadata, description, two_stage, ..."""
-    number = bank.store.next_id("payments", FIRST_PAYMENT_ID)
-    payment_id = str(number) if acquirer == "tbank" else _uuid(bank, number)
+    """A payment nobody has paid yet. `own`: order_id, lead_id, attempt, metadata, description, two_stage, payer, ...
+
+    Raises PaymentError.
+    """
+    provider = bank.providers[acquirer]
+    if own.get("two_stage") and not provider.two_stage:
+        raise PaymentError(f"{provider.title}: двухстадийной оплаты нет")
+    payment_id = provider.new_id(bank, "payment")
     payment: Record = {
         "id": payment_id,
         "acquirer": acquirer,
@@ -76,16 +29,19 @@ def create(bank: Bank, acquirer: str, amount_kopecks: int, **own: Any) -> Record
         "lead_id": None,
         "attempt": None,
         "metadata": {},
+        "payer": {},
         "description": "",
         "notify_url": "",
         "two_stage": False,
         "copies": 0,
         "shuffle": None,
+        "lost": None,
         **own,
         "amount": amount_kopecks,
         "captured": 0,
         "refunded": 0,
         "refunds": [],
+        "disputes": [],
         "status": "new",
         "created_at": bank.clock.now(),
         "captured_at": None,
@@ -94,14 +50,22 @@ def create(bank: Bank, acquirer: str, amount_kopecks: int, **own: Any) -> Record
 
 
 def authorize(bank: Bank, payment: Record) -> None:
-    """The payer's card said yes; a one-stage payment is captured in the same moment."""
+    """The payer's card said yes; a one-stage payment is captured in the same moment.
+
+    Where the acquirer asks the shop first, this only asks; the answer calls again.
+    """
     _expect(payment, "new")
+    ask = bank.provider_of(payment).ask
+    if ask is not None and not payment.get("asked"):
+        payment["asked"] = True
+        if send(bank, payment, ask(bank, payment)):
+            return
     payment["status"] = "authorized"
     if payment["two_stage"]:
-        _changed(bank, payment, ["authorized"])
+        tell(bank, payment, ["authorized"])
         return
     _capture(bank, payment, payment["amount"])
-    _changed(bank, payment, ["authorized", "captured"])
+    tell(bank, payment, ["authorized", "captured"])
 
 
 def capture(bank: Bank, payment: Record, amount_kopecks: int | None = None) -> None:
@@ -111,23 +75,26 @@ def capture(bank: Bank, payment: Record, amount_kopecks: int | None = None) -> N
     if not 0 < amount <= payment["amount"]:
         raise PaymentError("сумма больше удержанной")
     _capture(bank, payment, amount)
-    _changed(bank, payment, ["captured"])
+    tell(bank, payment, ["captured"])
 
 
 def cancel(bank: Bank, payment: Record) -> None:
-    """Drops a payment that was not captured."""
-    if payment["status"] not in ("new", "authorized"):
+    """Drops a payment that was not captured; some acquirers let a captured one be reversed too."""
+    captured = payment["status"] == "captured"
+    if captured and bank.provider_of(payment).reverses_captured and not payment["refunded"]:
+        payment["refunded"] = payment["captured"]
+    elif payment["status"] not in ("new", "authorized"):
         raise PaymentError("платёж уже проведён")
-    payment["held"] = payment["status"] == "authorized"
+    payment["held"] = payment["status"] != "new"
     payment["status"] = "canceled"
-    _changed(bank, payment, ["canceled"])
+    tell(bank, payment, ["canceled"])
 
 
 def reject(bank: Bank, payment: Record) -> None:
     """The payer's card said no."""
     _expect(payment, "new")
     payment["status"] = "rejected"
-    _changed(bank, payment, ["rejected"])
+    tell(bank, payment, ["rejected"])
 
 
 def refund(bank: Bank, payment: Record, amount_kopecks: int | None = None, **own: Any) -> Record:
@@ -137,63 +104,55 @@ def refund(bank: Bank, payment: Record, amount_kopecks: int | None = None, **own
     amount = left if amount_kopecks is None else amount_kopecks
     if not 0 < amount <= left:
         raise PaymentError(f"вернуть можно не больше {left / 100:.2f} ₽")
-    number = bank.store.next_id("refunds", 1)
-    row: Record = {"id": _uuid(bank, number), "amount": amount, "created_at": bank.clock.now(), **own}
+    refund_id = bank.provider_of(payment).new_id(bank, "refund")
+    row: Record = {"id": refund_id, "amount": amount, "created_at": bank.clock.now(), **own}
     payment["refunds"].append(row)
     payment["refunded"] += amount
-    _changed(bank, payment, ["refunded"])
+    tell(bank, payment, ["refunded"])
     return row
 
 
-def resend(bank: Bank, payment: Record, *, copies: int, shuffle: bool) -> int:
-    """Sends all former notifications of a payment again. Returns how many."""
-    former: dict[str, Record] = {}
-    for row in bank.store.table("deliveries").values():
-        if row.get("payment_id") == payment["id"] and row["policy"] != NOTICE:
-            former.setdefault(row["body"], row)
-    for row in former.values():
-        again = {key: row[key] for key in ("policy", "url", "content_type", "headers", "body", "payment_id", "event")}
-        _post(bank, again, copies=copies, shuffle=shuffle)
-    return len(former) * copies
+def dispute(bank: Bank, payment: Record, amount_kopecks: int | None = None) -> Record:
+    """The payer's bank claims a sum back (all that is left, if none is named). Returns the dispute."""
+    provider = bank.provider_of(payment)
+    if not provider.disputes:
+        raise PaymentError(f"{provider.title}: об оспаривании узнать нельзя")
+    _expect(payment, "captured")
+    left = payment["captured"] - payment["refunded"] - disputed(payment)
+    amount = left if amount_kopecks is None else amount_kopecks
+    if not 0 < amount <= left:
+        raise PaymentError(f"оспорить можно не больше {left / 100:.2f} ₽")
+    row: Record = {
+        "id": provider.new_id(bank, "dispute"),
+        "amount": amount,
+        "created_at": bank.clock.now(),
+        "closed_at": None,
+        "state": "open",
+    }
+    payment["disputes"].append(row)
+    tell(bank, payment, ["disputed"])
+    return row
 
 
-def outline(payment: Record) -> Record:
-    """What the board of the CRM and the control API show."""
-    keys = ("id", "acquirer", "order_id", "lead_id", "attempt", "status", "amount", "captured", "refunded")
-    return {key: payment[key] for key in keys}
+def settle(bank: Bank, payment: Record, *, won: bool) -> Record:
+    """Ends the open dispute: the shop has won and keeps the money, or has lost it."""
+    row: Record | None = next((row for row in payment["disputes"] if row["state"] == "open"), None)
+    if row is None:
+        raise PaymentError("открытого оспаривания нет")
+    row.update(state="won" if won else "lost", closed_at=bank.clock.now())
+    tell(bank, payment, ["dispute_won" if won else "dispute_lost"])
+    return row
+
+
+def disputed(payment: Record) -> int:
+    """Kopecks claimed back and not won again."""
+    return sum(row["amount"] for row in payment["disputes"] if row["state"] != "won")
 
 
 def _capture(bank: Bank, payment: Record, amount: int) -> None:
     payment.update(status="captured", captured=amount, captured_at=bank.clock.now())
 
 
-def _changed(bank: Bank, payment: Record, events: list[str]) -> None:
-    bank.store.touch("payments", payment["id"])
-    for delivery in bank.notify[payment["acquirer"]](bank, payment, events):
-        if delivery["url"]:
-            delivery["payment_id"] = payment["id"]
-            _post(bank, delivery, copies=payment["copies"] or bank.faults.copies(), shuffle=payment["shuffle"])
-    if bank.settings.peers.crm_url:
-        notice: Record = {
-            "policy": NOTICE,
-            "url": f"{bank.settings.peers.crm_url}/sim/payments",
-            "content_type": "application/json",
-            "body": json.dumps(outline(payment)),
-        }
-        bank.mailer.send(notice, lag_s=0.0, quick=False)
-
-
-def _post(bank: Bank, delivery: Record, *, copies: int, shuffle: bool | None) -> None:
-    for copy in range(copies):
-        lag_s = bank.faults.lag_s(shuffle=shuffle)
-        bank.mailer.send({**delivery, "copy": copy + 1}, lag_s=lag_s, quick=bank.faults.naughty)
-
-
 def _expect(payment: Record, status: str) -> None:
     if payment["status"] != status:
         raise PaymentError(f"платёж в состоянии {payment['status']}, а нужно {status}")
-
-
-def _uuid(bank: Bank, number: int) -> str:
-    """An id in the form of YooKassa's, the same in every run with the same seed."""
-    return str(uuid.UUID(int=random.Random(f"{bank.settings.seed}:{number}").getrandbits(128), version=4))

@@ -1,4 +1,4 @@
-"""The bank's control API and its page: pay, give back, send again, break things.
+"""The bank's control API and its page: pay, give back, dispute, send again, set up the cabinets, break things.
 
 Not a part of any real bank. JSON in, JSON out; a refused command answers 400 with `error`.
 """
@@ -6,15 +6,18 @@ Not a part of any real bank. JSON in, JSON out; a refused command answers 400 wi
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 
 from flask import Blueprint, Flask, Response, g, render_template, request
 
 from simulator import bank as payments
 from simulator import google
 from simulator.answers import Json, plain
-from simulator.bank import ACQUIRERS, NOTICE, Bank, the_bank
+from simulator.bank_world import Bank, the_bank
 from simulator.deliveries import log_of
 from simulator.limits import WRITES, drop_connection, injected_error
+from simulator.notices import NOTICE, outline, resend
 from simulator.shared_controls import asked_object, explain_refusals, routes_for_all
 from simulator.store import Record
 from simulator.views import callback_view, payment_view
@@ -22,6 +25,18 @@ from simulator.views import callback_view, payment_view
 bp = Blueprint("bank_controls", __name__)
 LOG_LIMIT = 200
 SHOWN_PAYMENTS = 50
+WHOLE: dict[str, Callable[[Bank, Record], None]] = {
+    "authorize": payments.authorize,
+    "cancel": payments.cancel,
+    "void": payments.cancel,
+    "reject": payments.reject,
+}
+IN_PART: dict[str, Callable[[Bank, Record, int | None], object]] = {
+    "capture": payments.capture,
+    "refund": payments.refund,
+    "chargeback": payments.dispute,
+}
+STEPS = f"any({','.join((*WHOLE, *IN_PART, 'chargeback_won', 'chargeback_lost'))}):step"
 explain_refusals(bp)
 
 
@@ -82,47 +97,66 @@ def callbacks() -> Response:
 
 @bp.post("/sim/pay")
 def pay() -> Response:
-    """A payment from nothing to money taken (or refused with `reject`, or only held with `two_stage`)."""
+    """A payment from nothing to money taken (or refused with `reject`, or only held with `two_stage`).
+
+    `acquirer`, `deal_id` (or none: a payment made elsewhere, with `order_id`), `amount_kopecks`, `payer` {name, phone,
+    email}, `metadata`, `callbacks` copies, `shuffle`, `lost`.
+    """
     bank, asked = the_bank(), asked_object()
-    acquirer, deal_id = str(asked.get("acquirer", "tbank")), int(asked["deal_id"])
-    if acquirer not in ACQUIRERS:
+    acquirer = str(asked.get("acquirer", "tbank"))
+    if acquirer not in bank.providers:
         raise ValueError(f"нет такого банка: {acquirer}")
     amount = int(asked["amount_kopecks"])
     if amount <= 0:
         raise ValueError("сумма должна быть больше нуля")
     with bank.store.lock:
-        payment = _create(bank, acquirer, deal_id, amount, asked)
+        payment = _create(bank, acquirer, amount, asked)
         if asked.get("reject"):
             payments.reject(bank, payment)
         else:
             payments.authorize(bank, payment)
-        return plain(payments.outline(payment))
+        return plain(outline(payment))
 
 
-@bp.post("/sim/payments/<payment_id>/<any(authorize,capture,cancel,reject,refund):step>")
+@bp.post(f"/sim/payments/<payment_id>/<{STEPS}>")
 def step(payment_id: str, step: str) -> Response:
+    """The next step of a payment; `amount_kopecks` for a part of it, where a part makes sense."""
     bank, asked = the_bank(), asked_object()
     amount = None if asked.get("amount_kopecks") is None else int(asked["amount_kopecks"])
     with bank.store.lock:
         payment = bank.payment(payment_id)
-        if step == "capture":
-            payments.capture(bank, payment, amount)
-        elif step == "refund":
-            payments.refund(bank, payment, amount)
+        if step in WHOLE:
+            WHOLE[step](bank, payment)
+        elif step in IN_PART:
+            IN_PART[step](bank, payment, amount)
         else:
-            {"authorize": payments.authorize, "cancel": payments.cancel, "reject": payments.reject}[step](bank, payment)
-        return plain(payments.outline(payment))
+            payments.settle(bank, payment, won=step == "chargeback_won")
+        return plain(outline(payment))
 
 
 @bp.post("/sim/payments/<payment_id>/resend")
-def resend(payment_id: str) -> Response:
+def send_again(payment_id: str) -> Response:
+    """Callbacks of a payment once more, `copies` times, `shuffle`d."""
     bank, asked = the_bank(), asked_object()
     with bank.store.lock:
         payment = bank.payment(payment_id)
-        sent = payments.resend(
-            bank, payment, copies=int(asked.get("copies", 1)), shuffle=bool(asked.get("shuffle", False))
-        )
+        sent = resend(bank, payment, copies=int(asked.get("copies", 1)), shuffle=bool(asked.get("shuffle", False)))
     return plain({"sent": sent})
+
+
+@bp.route("/sim/cabinet/<acquirer>", methods=["GET", "POST"])
+def cabinet(acquirer: str) -> Response:
+    """How the shop's notifications are set up there, secrets included; POST changes it until the next reset."""
+    bank = the_bank()
+    with bank.store.lock:
+        shop = bank.shop(acquirer) if request.method == "GET" else bank.change_shop(acquirer, asked_object())
+    return plain(asdict(shop))
+
+
+@bp.get("/sim/certificates/<any(robokassa,sber,alfabank):acquirer>.pem")
+def certificate(acquirer: str) -> Response:
+    """What a shop's support would send: the certificate of callbacks signed with RSA."""
+    return Response(the_bank().keys.certificate(acquirer), content_type="application/x-pem-file")
 
 
 routes_for_all(bp, the_bank, lambda _asked: None)
@@ -138,7 +172,8 @@ def reset() -> Response:
 
 def guard(app: Flask, bank: Bank) -> None:
     """Faults of the bank's own API."""
-    paths = ("/v2/", "/v3/", "/walletobjects/", "/token")
+    apis = [path for provider in bank.providers.values() for path in provider.api]
+    paths = (*dict.fromkeys(apis), "/walletobjects/", "/token")
 
     def before() -> Response | None:
         if not request.path.startswith(paths):
@@ -159,19 +194,28 @@ def guard(app: Flask, bank: Bank) -> None:
     app.after_request(after)
 
 
-def _create(bank: Bank, acquirer: str, deal_id: int, amount: int, asked: Json) -> Record:
-    earlier = [row for row in bank.payments().values() if row["lead_id"] == deal_id]
-    attempt = int(asked.get("attempt") or len(earlier) + 1)
+def _create(bank: Bank, acquirer: str, amount: int, asked: Json) -> Record:
+    """Our order number is that of the deal and the attempt, unless the payment was made elsewhere."""
+    own: Json = {"order_id": str(asked.get("order_id") or ""), "description": str(asked.get("description") or "")}
+    metadata = {str(name): str(value) for name, value in (asked.get("metadata") or {}).items()}
+    if asked.get("deal_id") is not None:
+        deal_id = int(asked["deal_id"])
+        earlier = [row for row in bank.payments().values() if row["lead_id"] == deal_id]
+        attempt = int(asked.get("attempt") or len(earlier) + 1)
+        own |= {"lead_id": deal_id, "attempt": attempt}
+        own["order_id"] = own["order_id"] or f"L{deal_id}-{attempt}"
+        own["description"] = own["description"] or f"Заказ {deal_id}"
+        if bank.providers[acquirer].keeps_metadata:
+            metadata = {"lead_id": str(deal_id), "attempt": str(attempt), **metadata}
     return payments.create(
         bank,
         acquirer,
         amount,
-        order_id=f"L{deal_id}-{attempt}",
-        lead_id=deal_id,
-        attempt=attempt,
-        metadata={"lead_id": str(deal_id), "attempt": str(attempt)} if acquirer == "yookassa" else {},
-        description=f"Заказ {deal_id}",
+        **own,
+        metadata=metadata,
+        payer=asked.get("payer") or {},
         two_stage=bool(asked.get("two_stage", False)),
         copies=int(asked.get("callbacks") or 0),
         shuffle=asked.get("shuffle"),
+        lost=asked.get("lost"),
     )

@@ -23,6 +23,8 @@ from simulator.world import Crm, the_crm
 BANK_TIMEOUT_S = 10.0
 LOG_LIMIT = 200
 TO_PAY_FIELD = "К оплате с бонусами"
+# What the bank understands of a payment's order.
+PAY_WORDS = ("attempt", "callbacks", "shuffle", "lost", "two_stage", "reject", "order_id", "metadata", "payer")
 
 bp = Blueprint("controls", __name__, url_prefix="")
 _bank_session = requests.Session()
@@ -77,15 +79,17 @@ def move(deal_id: int) -> Response:
 
 @bp.post("/sim/deals/<int:deal_id>/pay")
 def pay(deal_id: int) -> Response:
-    """The buyer pays: the bank takes the money, the shop moves the deal to the paid stage; either may come first."""
+    """The buyer pays: the bank takes the money, the shop moves the deal to the paid stage; either may come first.
+
+    `acquirer` is any of the bank's; what else a payment may be told is `PAY_WORDS`.
+    """
     crm, asked = the_crm(), asked_object()
     with crm.store.lock:
         lead = deal(crm, deal_id)
         amount = asked.get("amount_kopecks")
         amount = round(_to_pay(crm, lead) * 100) if amount is None else int(amount)
-    order: Json = {
-        key: asked[key] for key in ("attempt", "callbacks", "shuffle", "two_stage", "reject") if key in asked
-    }
+        payer = people.payer(crm, lead)
+    order: Json = {"payer": payer, **{key: asked[key] for key in PAY_WORDS if key in asked}}
     order |= {"acquirer": asked.get("acquirer", "tbank"), "deal_id": deal_id, "amount_kopecks": amount}
     moves = not asked.get("reject") and not asked.get("two_stage")
     spread = spread_of(asked)

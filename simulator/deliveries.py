@@ -1,18 +1,20 @@
 """Outgoing notifications of both servers: a queue on the virtual clock, sender threads, retries, a log of replies.
 
 Owns when something is sent and what came back. What a body says, which reply counts and how often to repeat come
-from the caller as a Policy.
+from the caller: the delivery itself and its Policy.
 """
 
 from __future__ import annotations
 
 import heapq
+import http.client
 import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -34,11 +36,15 @@ STATUS_TIMEOUT = 499
 
 @dataclass(frozen=True)
 class Policy:
-    """`gap_s(tries, status)` is the pause after that many failed tries, None means give up."""
+    """`gap_s(tries, status)` is the pause after that many failed tries, None means give up.
+
+    `sign(delivery, now)` makes the headers that every try has anew.
+    """
 
     timeout_s: float
     accepts: Callable[[int, str], bool]
     gap_s: Callable[[int, int], float | None]
+    sign: Callable[[Record, float], dict[str, str]] | None = None
 
 
 class Mailer:
@@ -67,17 +73,26 @@ class Mailer:
     def stop(self) -> None:
         self._stopping.set()
 
-    def send(self, delivery: Record, *, lag_s: float, quick: bool) -> Record:
-        """Queues `{policy, url, body, content_type, headers?, ...}`; `quick` adds retries every 2 s for a minute."""
+    def send(self, delivery: Record, *, lag_s: float, quick: bool, lost: bool = False) -> Record:
+        """Queues `{policy, url, body, content_type, method?, headers?, ack?, ...}`.
+
+        `ack` is the only reply that counts. `quick` adds retries every 2 s for a minute; what is `lost` is only noted.
+        """
         with self._store.lock:
             number = self._store.next_id(TABLE, 1)
             now = self._clock.now()
             delivery.update(
-                id=number, created_at=now, due_at=now + lag_s, state="waiting", attempts=[], tries=0,
+                id=number,
+                created_at=now,
+                due_at=now + lag_s,
+                state="lost" if lost else "waiting",
+                attempts=[],
+                tries=0,
                 quick_left=QUICK_TRIES if quick else 0,
-            )  # fmt: skip
+            )
             self._store.put(TABLE, number, delivery)
-            heapq.heappush(self._heap, (delivery["due_at"], number))
+            if not lost:
+                heapq.heappush(self._heap, (delivery["due_at"], number))
             self._trim()
         return delivery
 
@@ -103,6 +118,9 @@ class Mailer:
                 # A reset starts numbers anew: an entry of the former world does not fit by its time.
                 if delivery is None or delivery["due_at"] != due_at or not self._still_wanted(delivery):
                     continue
+                sign = self._policies[delivery["policy"]].sign
+                if sign is not None:
+                    delivery["headers"] = {**delivery.get("headers", {}), **sign(delivery, self._clock.now())}
                 job = dict(delivery)
             status, reply, took_ms = self._post(session, job)
             with self._store.lock:
@@ -118,22 +136,25 @@ class Mailer:
 
     def _post(self, session: requests.Session, job: Record) -> tuple[int, str, int]:
         started = time.monotonic()
-        headers = {"Content-Type": job["content_type"], **job.get("headers", {})}
         timeout_s = self._policies[job["policy"]].timeout_s
         try:
-            answer = session.post(
-                job["url"], data=job["body"].encode(), headers=headers, timeout=timeout_s, allow_redirects=False
-            )
-            status, reply = answer.status_code, answer.text
-        except requests.Timeout:
+            if job.get("method") == "GET":
+                status, reply = _get(job["url"], job.get("headers", {}), timeout_s)
+            else:
+                headers = {"Content-Type": job["content_type"], **job.get("headers", {})}
+                answer = session.post(
+                    job["url"], data=job["body"].encode(), headers=headers, timeout=timeout_s, allow_redirects=False
+                )
+                status, reply = answer.status_code, answer.text
+        except (requests.Timeout, TimeoutError):
             status, reply = STATUS_TIMEOUT, "нет ответа вовремя"
-        except requests.RequestException as error:
+        except (requests.RequestException, OSError, http.client.HTTPException) as error:
             status, reply = STATUS_NO_CONNECTION, f"нет связи: {type(error).__name__}"
         return status, reply[:REPLY_CHARS], int((time.monotonic() - started) * 1000)
 
     def _note(self, delivery: Record, status: int, reply: str, took_ms: int) -> None:
         policy = self._policies[delivery["policy"]]
-        ok = policy.accepts(status, reply)
+        ok = policy.accepts(status, reply) and delivery.get("ack") in (None, reply)
         quick = not ok and delivery["quick_left"] > 0
         attempt = {"at": self._clock.now(), "status": status, "reply": reply, "took_ms": took_ms, "accepted": ok}
         delivery["attempts"] = [*delivery["attempts"], attempt][-KEEP_ATTEMPTS:]
@@ -162,6 +183,19 @@ class Mailer:
         finished = [number for number, row in rows.items() if row["state"] != "waiting"]
         for number in finished[:-KEEP_FINISHED]:
             self._store.remove(TABLE, number)
+
+
+def _get(url: str, headers: dict[str, str], timeout_s: float) -> tuple[int, str]:
+    """Without requests, which would rewrite the escapes of a query that is signed as it stands."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    try:
+        connection.request("GET", f"{parts.path}?{parts.query}", headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+    finally:
+        connection.close()
 
 
 def log_of(store: Store, *, limit: int, **only: Any) -> list[Record]:

@@ -14,6 +14,8 @@ ALIASES = {
     "disorder": "hook_shuffle",
     "shuffle": "hook_shuffle",
     "callback_delay_s": "hook_delay_s",
+    "callback_lost": "hook_lost",
+    "lost": "hook_lost",
 }
 NAUGHTY = {"hook_duplicates": [1, 3], "hook_shuffle": True}
 CALM = {"hook_duplicates": [1, 1], "hook_shuffle": False}
@@ -34,6 +36,7 @@ class Profile:
     hook_duplicates: list[int] = field(default_factory=lambda: [1, 1])
     hook_shuffle: bool = False
     hook_delay_s: float = 0.0
+    hook_lost: float = 0.0
     hook_without_account_id: bool = False
     naughty: bool = False
 
@@ -109,6 +112,11 @@ class Faults:
             shuffled = self._profile.hook_shuffle if shuffle is None else shuffle
             lag_s = self._profile.hook_delay_s
             return lag_s + (self._dice.uniform(0, SHUFFLE_WITHIN_S) if shuffled else 0.0)
+
+    def loses(self) -> bool:
+        """Whether an event is never sent. Without the fault no dice are thrown, so that runs stay as they were."""
+        with self._lock:
+            return self._profile.hook_lost > 0 and self._dice.random() < self._profile.hook_lost
 
     def toss(self) -> bool:
         with self._lock:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from flask import Blueprint, Response, request
 
 from simulator.answers import Json, plain
-from simulator.bank import Bank, the_bank
+from simulator.bank_world import Bank, the_bank
 
 TOKEN_LIFE_S = 3599
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -129,7 +129,8 @@ def _send(crm: Crm, kind: str, action: str, tree: Record, records: list[Record],
                 "entity_ids": [record["id"] for record in records],
                 "copy": copy + 1,
             }
-            crm.mailer.send(delivery, lag_s=crm.faults.lag_s(shuffle=spread.shuffle), quick=crm.faults.naughty)
+            lag_s = crm.faults.lag_s(shuffle=spread.shuffle)
+            crm.mailer.send(delivery, lag_s=lag_s, quick=crm.faults.naughty, lost=crm.faults.loses())
 
 
 def _remember(crm: Crm, kind: str, action: str, records: list[Record]) -> None:

@@ -35,6 +35,16 @@ def buyer(crm: Crm, asked: Json) -> Record | None:
     return contact
 
 
+def payer(crm: Crm, lead: Record) -> Json:
+    """Who pays for a deal, as the shop would tell a bank: its main contact."""
+    main = next((row["id"] for row in lead["contacts"] if row["is_main"]), None)
+    contact = crm.rows("contacts").get(main)
+    if contact is None:
+        return {}
+    named = fields.by_name(crm, contact)
+    return {"name": contact["name"], "phone": named.get("Телефон"), "email": named.get("Email")}
+
+
 def contact_of(crm: Crm, contact_id: int) -> Record:
     """Raises LookupError."""
     found: Record | None = crm.rows("contacts").get(contact_id)

@@ -1,4 +1,7 @@
-"""The configuration file of the simulator. Owns its keys and defaults; everything is optional, `{}` is a valid file."""
+"""The configuration file of the simulator. Owns its keys and defaults; everything is optional, `{}` is a valid file.
+
+What the bank's acquirers are set to is `shops`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from simulator import shops
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,14 @@ class CrmSettings:
 
 @dataclass(frozen=True)
 class BankSettings:
-    """Merchant accounts of the two acquirers, and the key that signs Google service-account assertions."""
+    """Merchant accounts of T-Bank and YooKassa, the other shops by acquirer, and the key that signs Google
+    service-account assertions."""
 
     terminal: str = "1700000000000DEMO"
     password: str = "simulated-terminal-password"  # noqa: S105 - a toy account's
     shop_id: str = "100500"
     secret: str = "simulated-shop-secret"  # noqa: S105 - a toy account's
+    shops: dict[str, shops.Shop] = field(default_factory=shops.usual)
     google_public_key: str = ""
 
 
@@ -82,6 +89,7 @@ def load(path: Path) -> Settings:
         bank=BankSettings(
             **bank.get("tbank", {}),
             **bank.get("yookassa", {}),
+            shops=shops.told(bank),
             google_public_key=data.get("google", {}).get("public_key", ""),
         ),
         shop=ShopSettings(**data.get("shop", {})),

@@ -15,9 +15,10 @@ from flask import Blueprint, Response, request
 
 from simulator import bank as payments
 from simulator.answers import Json, plain
-from simulator.bank import Bank, PaymentError, the_bank
+from simulator.bank_world import Bank, PaymentError, Provider, number_or_uuid, the_bank
 from simulator.deliveries import Policy
 from simulator.store import Record
+from simulator.wire import lead_of
 
 POLICY = "tbank"
 SENDER_IP = "91.194.226.181"
@@ -167,12 +168,6 @@ def cancel() -> Response:
     return plain({**_head(bank, payment), **extra})
 
 
-def lead_of(order_id: str) -> int | None:
-    """The deal in an order id of the form L{deal}-{attempt}."""
-    deal, dash, attempt = order_id.removeprefix("L").partition("-")
-    return int(deal) if order_id.startswith("L") and dash and deal.isdecimal() and attempt.isdecimal() else None
-
-
 def _asked() -> tuple[Bank, Json]:
     bank = the_bank()
     asked: Any = request.get_json(silent=True, force=True)
@@ -245,3 +240,14 @@ def _gap_s(tries: int, _status: int) -> float | None:
 
 def _printed(value: object) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+PROVIDER = Provider(
+    name="tbank",
+    title="Т-Банк",
+    notify=notifications,
+    policies=lambda _bank: {POLICY: policy()},
+    new_id=number_or_uuid,
+    blueprint=bp,
+    api=("/v2/",),
+)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlsplit
 
 from simulator import fields
+from simulator.acquirers import PROVIDERS
 from simulator.answers import Json
 from simulator.fields import MOSCOW
 from simulator.store import Record
@@ -27,7 +28,6 @@ MONTHS = [
     "ноября",
     "декабря",
 ]
-ACQUIRER_NAMES = {"tbank": "Т-Банк", "yookassa": "ЮKassa"}
 PAYMENT_WORDS = {
     "new": "ждёт оплаты",
     "authorized": "деньги заблокированы",
@@ -35,7 +35,14 @@ PAYMENT_WORDS = {
     "canceled": "отменён",
     "rejected": "отказ банка",
 }
-DELIVERY_WORDS = {"waiting": "ждёт", "accepted": "принято", "gave_up": "брошено", "cancelled": "снято"}
+DELIVERY_WORDS = {
+    "waiting": "ждёт",
+    "accepted": "принято",
+    "gave_up": "брошено",
+    "cancelled": "снято",
+    "lost": "потеряно",
+}
+DISPUTE_WORDS = {"open": "оспаривается", "won": "оспаривание отбито", "lost": "оспорено"}
 
 
 def roubles(kopecks: int) -> str:
@@ -64,9 +71,20 @@ def payment_view(payment: Record) -> Json:
     if back:
         words = "возвращён полностью" if back == payment["captured"] else f"возвращено {roubles(back)}"
     tone = "good" if payment["status"] == "captured" and not back else "bad" if payment["status"] == "rejected" else ""
-    left = payment["captured"] - back
-    bank_name = ACQUIRER_NAMES[payment["acquirer"]]
-    return {**payment, "state": words, "tone": "warn" if back else tone, "left": left, "bank_name": bank_name}
+    provider, claims = PROVIDERS[payment["acquirer"]], payment.get("disputes", ())
+    disputes = [f"{DISPUTE_WORDS[row['state']]} {roubles(row['amount'])}" for row in claims]
+    words = ", ".join([words, *disputes])
+    is_taken = payment["status"] == "captured"
+    return {
+        **payment,
+        "state": words,
+        "tone": "warn" if back or disputes else tone,
+        "left": payment["captured"] - back,
+        "bank_name": provider.title,
+        "reversible": provider.reverses_captured and is_taken and not back,
+        "disputable": provider.disputes and is_taken and not claims and not back,
+        "disputed": any(row["state"] == "open" for row in claims),
+    }
 
 
 def callback_view(delivery: Record) -> Json:
@@ -74,9 +92,14 @@ def callback_view(delivery: Record) -> Json:
     attempts = delivery["attempts"]
     last = attempts[-1] if attempts else {"status": None, "reply": "", "took_ms": None}
     is_json = delivery["content_type"] == "application/json"
+    form = urlsplit(delivery["url"]).query if delivery.get("method") == "GET" else delivery["body"]
     keys = ("id", "url", "state", "created_at", "due_at", "copy")
     own = ("event", "payment_id", "policy", "hook_id", "entity", "entity_ids")
+    headers = delivery.get("headers", {})
     return {
+        "method": delivery.get("method", "POST"),
+        "headers": headers,
+        "header_lines": [f"{name}: {value}" for name, value in headers.items()],
         **{key: delivery[key] for key in keys},
         **{key: delivery[key] for key in own if key in delivery},
         "accepted": delivery["state"] == "accepted",
@@ -87,14 +110,17 @@ def callback_view(delivery: Record) -> Json:
         "attempts": attempts,
         "tries": len(attempts),
         "body": json.loads(delivery["body"]) if is_json else delivery["body"],
-        "body_text": _pretty(delivery["body"], is_json=is_json),
+        "body_text": _readable(delivery["content_type"], form),
     }
 
 
-def _pretty(body: str, *, is_json: bool) -> str:
-    if is_json:
-        return json.dumps(json.loads(body), ensure_ascii=False, indent=2)
-    return "\n".join(unquote_plus(part) for part in body.split("&"))
+def _readable(content_type: str, text: str) -> str:
+    """JSON and plain forms with a line for each field; anything else as it is."""
+    if content_type == "application/json":
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    if content_type == "application/x-www-form-urlencoded":
+        return "\n".join(unquote_plus(part) for part in text.split("&"))
+    return text
 
 
 def payments_by_lead(crm: Crm) -> dict[int, list[Json]]:

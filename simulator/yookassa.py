@@ -15,7 +15,7 @@ from flask import Blueprint, Response, g, request
 
 from simulator import bank as payments
 from simulator.answers import Json, plain
-from simulator.bank import Bank, PaymentError, the_bank
+from simulator.bank_world import Bank, PaymentError, Provider, the_bank, uuid_id
 from simulator.deliveries import Policy
 from simulator.store import Record
 
@@ -280,3 +280,15 @@ def _money(kopecks: int) -> Json:
 
 def _instant(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+PROVIDER = Provider(
+    name="yookassa",
+    title="ЮKassa",
+    notify=notifications,
+    policies=lambda _bank: {POLICY: policy()},
+    new_id=uuid_id,
+    blueprint=bp,
+    api=("/v3/",),
+    keeps_metadata=True,
+)

@@ -40,6 +40,17 @@ def save_noted_hold(tx: sa.Connection, order_id: int, answer: str | None) -> Non
     tx.execute(sa.text("UPDATE orders SET noted_hold = :answer WHERE id = :id"), {"id": order_id, "answer": answer})
 
 
+def save_stage_moved(tx: sa.Connection, order_ids: Iterable[int]) -> None:
+    """The deals were put into the paid stage once; whoever moves them back is not contradicted."""
+    tx.execute(sa.text("UPDATE orders SET stage_moved = true WHERE id = ANY(:ids)"), {"ids": list(order_ids)})
+
+
+def stages_moved(tx: sa.Connection, order_ids: Iterable[int]) -> set[int]:
+    """Those of the orders whose deals were put into the paid stage by us."""
+    statement = sa.text("SELECT id FROM orders WHERE id = ANY(:ids) AND stage_moved")
+    return set(tx.execute(statement, {"ids": list(order_ids)}).scalars())
+
+
 def deals_of(tx: sa.Connection, member_id: int, *, limit: int) -> list[int]:
     """The member's newest deals."""
     statement = sa.text(

@@ -180,6 +180,27 @@ def reserving_contacts(tx: sa.Connection, deal_refs: Iterable[int]) -> set[int]:
     return set(tx.execute(statement, {"refs": list(deal_refs)}).scalars())
 
 
+@dataclass(frozen=True)
+class Reserved:
+    """Points that lie reserved on a deal, and the price they were reserved for."""
+
+    deal_ref: int
+    points: int
+    total_kopecks: int
+    rules_version: str
+
+
+def reserved_of_deals(tx: sa.Connection, deal_refs: Iterable[int]) -> dict[int, Reserved]:
+    """Open holds by their deals."""
+    statement = sa.text(
+        """
+        SELECT o.deal_ref, h.points, h.total_kopecks, h.rules_version FROM orders o JOIN hold h ON h.id = o.hold_id
+        WHERE o.deal_ref = ANY(:refs) AND h.state IN ('unconfirmed', 'active')
+        """
+    )
+    return {row.deal_ref: Reserved(*row) for row in tx.execute(statement, {"refs": list(deal_refs)})}
+
+
 def expired(tx: sa.Connection, *, now: datetime, limit: int, after: int = 0) -> Sequence[int]:
     """Orders whose open hold is too old, by their ids from `after` on."""
     statement = sa.text(

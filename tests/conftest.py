@@ -15,6 +15,7 @@ from kopilka_testing import (
     SECRET_KEY,
     SHOP_ID,
     SHOP_SECRET,
+    SHOPS,
     SUBDOMAIN,
     TERMINAL,
     TERMINAL_PASSWORD,
@@ -117,6 +118,7 @@ def simulator(server_folder: Path) -> Iterator[Shop]:
     bank = {
         "tbank": {"terminal": TERMINAL, "password": TERMINAL_PASSWORD},
         "yookassa": {"shop_id": SHOP_ID, "secret": SHOP_SECRET},
+        **SHOPS,
     }
     config.write_text(json.dumps({"crm": crm, "bank": bank}))
     crm_process, crm_url = start_simulator("crm", folder, config)

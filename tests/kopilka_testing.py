@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.parse import quote
 import psycopg
 import requests
 
+from connector.acquiring.base import Callback
 from flows import inbox, outbox
 from flows.queue import Bell
 from flows.runtime import Runtime
@@ -33,6 +34,31 @@ CRM_TOKEN = "tests-long-lived-token"
 SECRET_KEY = "dGVzdHMtc2VjcmV0LWtleS10aGF0LWlzLWxvbmctZW5vdWdoLTMy"
 SUBDOMAIN = "sportgory"
 ACCOUNT_ID = 28805383
+
+SHOPS = {
+    "cloudpayments": {"public_id": "pk_tests", "secret": "tests-cloudpayments-secret"},
+    "robokassa": {
+        "login": "tests-shop",
+        "password2": "tests-password-2",
+        "test_password2": "tests-test-password-2",
+    },
+    "sber": {
+        "login": "tests-sber-api",
+        "password": "tests-sber-password",
+        "token": "tests-sber-token",
+        "callback_key": "tests-sber-callback-key",
+    },
+    "alfabank": {
+        "login": "tests-alfa-api",
+        "password": "tests-alfa-password",
+        "token": "tests-alfa-token",
+        "callback_key": "tests-alfa-callback-key",
+    },
+    "prodamus": {"secret": "tests-prodamus-secret"},
+    "paykeeper": {"secret": "tests-paykeeper-word", "login": "tests-user", "password": "tests-user-password"},
+    "stripe": {"webhook_secret": "whsec_tests", "secret_key": "sk_live_tests"},
+}
+"""Credentials at the other acquirers, by the names that the rules file has for them too."""
 
 Found = TypeVar("Found")
 
@@ -96,6 +122,18 @@ def settle(rt: Runtime) -> None:
     """Works everything that is due, as workers would."""
     while inbox.drain(rt) + outbox.drain(rt):
         pass
+
+
+def posted(
+    body: bytes, headers: Mapping[str, str] | None = None, *, remote_ip: str | None = None, at: datetime = START
+) -> Callback:
+    """An acquirer's POST."""
+    return Callback("POST", b"", headers or {}, body, remote_ip, at)
+
+
+def asked(query: bytes, headers: Mapping[str, str] | None = None, *, at: datetime = START) -> Callback:
+    """An acquirer's GET."""
+    return Callback("GET", query, headers or {}, b"", None, at)
 
 
 def tbank_body(

@@ -137,7 +137,7 @@ def _register_errors(app: Flask) -> None:
     @app.errorhandler(BadSignature)
     def bad_signature(_: BadSignature) -> Response:
         app.extensions["counters"].forged.inc()
-        return _refused(403, "forged")
+        return payments.refused()
 
     @app.errorhandler(BadReply)
     def unreadable(_: BadReply) -> Response:

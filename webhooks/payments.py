@@ -1,4 +1,5 @@
-"""Acquirers' callbacks: verify on the raw bytes, keep, answer with that acquirer's exact reply."""
+"""Acquirers' callbacks, in a POST's body or a GET's query: verify on the raw bytes, keep, answer with that acquirer's
+exact reply."""
 
 from __future__ import annotations
 
@@ -25,10 +26,16 @@ def receive(acquirer: str) -> Response:
     rt = runtime()
     if not _is_known(rt, acquirer):
         abort(404)
-    raw = request.get_data(cache=False) if request.method == "POST" else request.query_string
+    raw = request.get_data(cache=False) if request.method == "POST" else b""
     taken = _take(rt, acquirer, request.environ, raw)
     counters().accepted.labels(acquirer).inc()
     return Response(taken.body, taken.status, content_type=taken.content_type)
+
+
+def refused() -> Response:
+    """What the acquirer wants to hear when the callback at hand is not genuine."""
+    ack = inbox.refusal(runtime(), request.path.removeprefix(PREFIX))
+    return Response(ack.body, ack.status, content_type=ack.content_type)
 
 
 def _is_known(rt: Runtime, acquirer: str) -> bool:
@@ -36,7 +43,15 @@ def _is_known(rt: Runtime, acquirer: str) -> bool:
 
 
 def _take(rt: Runtime, acquirer: str, environ: WSGIEnvironment, raw: bytes) -> Taken:
-    ack = inbox.accept_payment(rt, acquirer, dict(EnvironHeaders(environ)), raw, environ.get("REMOTE_ADDR"))
+    callback = inbox.callback_of(
+        rt,
+        method=environ["REQUEST_METHOD"],
+        query=environ.get("QUERY_STRING", "").encode("latin-1"),
+        headers=dict(EnvironHeaders(environ)),
+        body=raw,
+        remote_ip=environ.get("REMOTE_ADDR"),
+    )
+    ack = inbox.accept_payment(rt, acquirer, callback)
     return Taken(acquirer, ack.status, ack.content_type, ack.body)
 
 

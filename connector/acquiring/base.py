@@ -9,19 +9,54 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
-from connector.errors import BadReply, NotConfigured
+from connector.errors import BadReply, BadSignature, NotConfigured
 from connector.http import HttpClient
 from loyalty.events import PaymentFacts
 
 MAX_BODY_BYTES = 256 * 1024
+SECRET_MASK = "••••"  # noqa: S105 - what stands where a secret was
 MAX_DEAL_ID = 2**63 - 1
 _ORDER = re.compile(r"L([0-9]{1,19})-[0-9]{1,9}")
 _DEAL_ID = re.compile(r"[0-9]{1,19}")
+
+
+@dataclass(frozen=True)
+class Callback:
+    """One request of an acquirer, as it came. `headers` are looked up by their usual spelling, whatever was sent;
+    `remote_ip` is the sender as far as our proxy is trusted."""
+
+    method: str
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes
+    remote_ip: str | None
+    received_at: datetime
+
+    def header(self, name: str) -> str:
+        """ "" if there is none."""
+        wanted = name.casefold()
+        return next((value for key, value in self.headers.items() if key.casefold() == wanted), "")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One proof that a callback is genuine, and how it came out, for the integrator who wonders why it is refused.
+
+    `what_ru` names it («подпись Token (SHA-256)», «терминал», «адрес отправителя»). `hashed` is the very text that was
+    hashed or signed, with SECRET_MASK where a secret stood; `expected` and `given` are what should have come and what
+    came, both "" where there is nothing to compare (an RSA signature has no expected text)."""
+
+    what_ru: str
+    is_good: bool
+    hashed: str = ""
+    expected: str = ""
+    given: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,11 +103,17 @@ Fetched = PaymentFacts | NotOurs | Ignored | NeedsPerson
 class Acquirer(ABC):
     """One merchant account at one acquirer.
 
-    `verify` is cheap, offline and comes first. `event_id` and `parse` are pure. `fetch` calls the network and is never
-    used while the acquirer waits for its reply.
+    `checks` is cheap, offline and comes first. What `keep` returns is stored; `event_id`, `is_hint`, `ack` and `parse`
+    read only that and are pure. `fetch` calls the network and is never used while the acquirer waits for its reply.
     """
 
     name: ClassVar[str]
+    title_ru: ClassVar[str]
+    """As managers call it: «ЮKassa»."""
+    api_url: ClassVar[str] = ""
+    """The official address of its API, "" if we never ask it."""
+    credentials: ClassVar[tuple[str, ...]]
+    optional_credentials: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abstractmethod
@@ -82,8 +123,18 @@ class Acquirer(ABC):
         """Raises NotConfigured when a credential is missing."""
 
     @abstractmethod
-    def verify(self, headers: Mapping[str, str], raw: bytes, remote_ip: str | None) -> None:
+    def checks(self, callback: Callback) -> Sequence[Check]:
+        """Every proof there is, at least one; those after a failed one may be left out. Never raises for content."""
+
+    def verify(self, callback: Callback) -> None:
         """Raises BadSignature for everything that does not prove its origin, whatever its shape."""
+        for check in self.checks(callback):
+            if not check.is_good:
+                raise BadSignature(f"{self.name}: {check.what_ru}")
+
+    def keep(self, callback: Callback) -> bytes:
+        """The bytes that hold all that `parse` will need."""
+        return callback.body if callback.method == "POST" else callback.query
 
     @abstractmethod
     def event_id(self, raw: bytes) -> str:
@@ -97,13 +148,17 @@ class Acquirer(ABC):
     def ack(self, raw: bytes) -> Ack:
         """The reply, for duplicates too."""
 
+    def refusal(self) -> Ack:
+        """The reply to a callback that is not genuine."""
+        return Ack(403, "text/plain; charset=utf-8", b"bad sign")
+
     @abstractmethod
     def parse(self, raw: bytes) -> Parsed:
         """What a verified notification says. Raises BadReply."""
 
-    @abstractmethod
     def fetch(self, payment_ref: str) -> Fetched:
         """The payment's state by API. Raises ConnectorError."""
+        raise NotImplementedError(f"{self.name} has no way to ask for {payment_ref}")
 
 
 def json_notification(raw: bytes, *, numbers: Callable[[str], Any] | None = None) -> dict[str, Any]:

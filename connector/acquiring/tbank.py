@@ -1,38 +1,31 @@
 """T-Bank internet acquiring: signed notifications and the state of a payment by API.
 
 Owns its wire format: acquirers reference, sections 3 and 13. What `Amount` means in PARTIAL_REFUNDED is documented
-nowhere, so a partial refund is handed to a person and never guessed. The bank has no test flag: `is_test` is always
-False, for terminals that end in DEMO too (our own demo uses one). Credentials: `terminal`, `password`.
+nowhere: that notification asks for another look, and while the payment is refunded in part only, a person decides. The
+bank has no test flag: `is_test` is always False, for terminals that end in DEMO too (our own demo uses one). The token
+does not cover `Data`: nothing but the payer is taken from it.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any
 
-from connector.acquiring.base import (
-    Ack,
-    Acquirer,
-    Fetched,
-    Ignored,
-    NeedsPerson,
-    Parsed,
-    credential,
-    deal_of_order,
-    json_notification,
-)
-from connector.errors import BadReply, BadSignature
-from connector.http import HttpClient, Reply
+from connector.acquiring import base
+from connector.acquiring.account import Account
+from connector.acquiring.base import Ack, Callback, Check, Fetched, Ignored, NeedsFetch, NeedsPerson, Parsed
+from connector.acquiring.forms import told
+from connector.acquiring.reading import compared, matching, tried
+from connector.errors import BadReply
 from connector.money import kopecks_from_int
-from connector.replies import json_object, raise_for_status
-from loyalty.events import PaymentFacts, PaymentStatus
+from loyalty.events import Payer, PaymentFacts, PaymentStatus
 
 _REF = re.compile(r"[0-9]{1,20}")
 _STATUS = re.compile(r"[A-Z0-9_]{1,32}")
+_A_PAYMENT = "a payment id of T-Bank"
 _WHAT = "T-Bank GetState"
 _STATUSES: dict[str, PaymentStatus] = {
     "AUTHORIZED": "authorised",
@@ -45,37 +38,28 @@ _STATUSES: dict[str, PaymentStatus] = {
 }
 # These say that no money moved; they come with Success false.
 _VALID_WITHOUT_SUCCESS = frozenset({"CANCELED", "REJECTED", "DEADLINE_EXPIRED"})
-_REFUNDS = frozenset({"REFUNDED", "PARTIAL_REFUNDED"})
+_ASK_RU = (
+    "Т-Банк сообщил о частичном возврате, но не говорит, какая сумма возвращена. "
+    "Баллы не тронуты: сверьте сумму в кабинете банка; возврат целиком учтётся сам."
+)
 
 
-class TBank(Acquirer):
+class TBank(Account):
     name = "tbank"
+    title_ru = "Т-Банк"
+    api_url = "https://securepay.tinkoff.ru"
+    credentials = ("terminal", "password")
 
-    def __init__(self, terminal_key: str, password: str, *, api_url: str, http: HttpClient) -> None:
-        self._terminal_key = terminal_key
-        self._password = password
-        self._api_url = api_url.rstrip("/")
-        self._http = http
-
-    @classmethod
-    def from_credentials(
-        cls, credentials: Mapping[str, str], *, api_url: str, http: HttpClient, check_ip: bool
-    ) -> Self:
-        """`check_ip` is not used: the token proves the origin."""
-        del check_ip
-        terminal_key = credential(credentials, cls.name, "terminal")
-        password = credential(credentials, cls.name, "password")
-        return cls(terminal_key, password, api_url=api_url, http=http)
-
-    def verify(self, headers: Mapping[str, str], raw: bytes, remote_ip: str | None) -> None:  # noqa: ARG002
-        try:
-            content = _read(raw)
-        except BadReply as failure:
-            raise BadSignature(f"tbank: {failure}") from None
-        if not _equal(content.get("TerminalKey"), self._terminal_key):
-            raise BadSignature("tbank: a foreign terminal")
-        if not _equal(content.get("Token"), token(content, self._password)):
-            raise BadSignature("tbank: the token does not match")
+    def checks(self, callback: Callback) -> Sequence[Check]:
+        content, shape = tried(_read, self.keep(callback), like='{"TerminalKey":"…","Token":"…",…}')
+        if content is None:
+            return [shape]
+        terminal, given = content.get("TerminalKey"), content.get("Token")
+        hashed, expected = _signed_text(content, base.SECRET_MASK), token(content, self._secrets["password"])
+        return [
+            compared("терминал (TerminalKey)", expected=self._secrets["terminal"], given=terminal),
+            compared("подпись Token (SHA-256)", expected=expected, given=given, hashed=hashed),
+        ]
 
     def event_id(self, raw: bytes) -> str:
         content = _read(raw)
@@ -83,11 +67,11 @@ class TBank(Acquirer):
             # Card and account bindings have no payment; nothing is done with them, so bytes are id enough.
             return f"other:{sha256(raw).hexdigest()}"
         success = "true" if content.get("Success") is True else "false"
-        return f"{_ref(content)}:{_status(content)}:{_amount(content)}:{success}"
+        return f"{_ref(content)}:{_status(content)}:{kopecks_from_int(content.get('Amount'))}:{success}"
 
     def is_hint(self, raw: bytes) -> bool:
         """Two equal partial refunds are byte for byte like a retry (section 13.4)."""
-        return _read(raw).get("Status") in _REFUNDS
+        return _read(raw).get("Status") in ("PARTIAL_REFUNDED", "REFUNDED")
 
     def ack(self, raw: bytes) -> Ack:  # noqa: ARG002
         return Ack(200, "text/plain; charset=utf-8", b"OK")
@@ -96,99 +80,69 @@ class TBank(Acquirer):
         content = _read(raw)
         if content.get("PaymentId") is None or "NotificationType" in content:
             return Ignored("not about a payment")
-        return _told(content, _ref(content))
+        is_unclear = _status(content) == "PARTIAL_REFUNDED"
+        return NeedsFetch(_ref(content)) if is_unclear else _facts(content, _ref(content))
 
     def fetch(self, payment_ref: str) -> Fetched:
-        """Asks GetState. Its partial refunds are as ambiguous as the notification's. Never returns NotOurs: which error
-        code would mean that is not documented, and a signed notification is ours."""
-        if _REF.fullmatch(payment_ref) is None:
-            raise BadReply("not a payment id of T-Bank")
-        body = self.signed({"TerminalKey": self._terminal_key, "PaymentId": payment_ref})
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        url = f"{self._api_url}/v2/GetState"
-        reply = self._http.send("POST", url, route="/v2/GetState", headers=headers, body=json.dumps(body).encode())
-        raise_for_status(reply, _WHAT, is_write=False)
-        content = _state(reply)
+        """Asks GetState. Never returns NotOurs: which error code would mean that is not documented."""
+        asked = {"TerminalKey": self._secrets["terminal"], "PaymentId": matching(_REF, payment_ref, _A_PAYMENT)}
+        body, headers = json.dumps(self.signed(asked)).encode(), {"Content-Type": "application/json"}
+        reply = self._ask("POST", "/v2/GetState", route="/v2/GetState", what=_WHAT, headers=headers, body=body)
+        content = _read(reply.body)
         if content.get("ErrorCode") not in (None, "0") and not content.get("Status"):
             raise BadReply(f"{_WHAT}: refused")
-        if content.get("PaymentId") != payment_ref or content.get("TerminalKey") != self._terminal_key:
+        if content.get("PaymentId") != payment_ref or content.get("TerminalKey") != self._secrets["terminal"]:
             raise BadReply(f"{_WHAT}: another payment came back")
-        return _told(content, payment_ref)
+        return NeedsPerson(_ASK_RU) if _status(content) == "PARTIAL_REFUNDED" else _facts(content, payment_ref)
 
     def signed(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """A request's parameters with their Token."""
-        return {**parameters, "Token": token(parameters, self._password)}
+        return {**parameters, "Token": token(parameters, self._secrets["password"])}
 
 
 def token(parameters: Mapping[str, Any], password: str) -> str:
-    """SHA-256 over the sorted root-level scalars and the password. Objects and arrays are left out by type, not by
-    name: the bank adds new ones."""
-    scalars = {name: _printed(value) for name, value in parameters.items() if not isinstance(value, dict | list | None)}
+    # A lone surrogate is legal in JSON and must give a wrong token, not a crash.
+    return sha256(_signed_text(parameters, password).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _signed_text(parameters: Mapping[str, Any], password: str) -> str:
+    """The sorted root-level scalars and the password; objects and arrays are left out by type: the bank adds some."""
+    scalars = {name: value for name, value in parameters.items() if not isinstance(value, dict | list | None)}
     scalars.pop("Token", None)
     scalars["Password"] = password
-    text = "".join(scalars[name] for name in sorted(scalars))
-    # A lone surrogate is legal in JSON and must give a wrong token, not a crash.
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _printed(value: object) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+    values = (scalars[name] for name in sorted(scalars))
+    return "".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
 
 
 def _read(raw: bytes) -> dict[str, Any]:
     """The notification with every number as its own text, because the token is made of texts."""
-    return json_notification(raw, numbers=str)
+    return base.json_notification(raw, numbers=str)
 
 
-def _state(reply: Reply) -> dict[str, Any]:
-    json_object(reply, _WHAT, is_write=False)
-    return _read(reply.body)
-
-
-def _told(content: dict[str, Any], payment_ref: str) -> PaymentFacts | Ignored | NeedsPerson:
+def _facts(content: dict[str, Any], payment_ref: str) -> PaymentFacts | Ignored:
     status = _status(content)
-    if status == "PARTIAL_REFUNDED":
-        return NeedsPerson(
-            "Т-Банк сообщил о частичном возврате, но не говорит, какая сумма возвращена. "
-            "Баллы не тронуты: сверьте сумму в кабинете банка; возврат целиком учтётся сам."
-        )
-    if status not in _STATUSES:
-        return Ignored(f"status {status}")
-    if content.get("Success") is not True and status not in _VALID_WITHOUT_SUCCESS:
-        return Ignored(f"status {status} without success")
-    meaning = _STATUSES[status]
+    meaning = _STATUSES.get(status)
+    if meaning is None or (content.get("Success") is not True and status not in _VALID_WITHOUT_SUCCESS):
+        return Ignored(f"status {status}" if meaning is None else f"status {status} without success")
+    data = content["Data"] if isinstance(content.get("Data"), dict) else {}
     return PaymentFacts(
         acquirer=TBank.name,
         payment_ref=payment_ref,
-        deal_ref=deal_of_order(content.get("OrderId")),
-        captured_kopecks=_amount(content) if meaning == "captured" else 0,
+        deal_ref=base.deal_of_order(content.get("OrderId")),
+        captured_kopecks=kopecks_from_int(content.get("Amount")) if meaning == "captured" else 0,
         refunded_kopecks=0,
         status=meaning,
         occurred_at=None,
         is_test=False,
         refund_is_total=meaning == "refunded",
+        order_ref=told(content.get("OrderId")),
+        payer=Payer(told(data.get("phone")), told(data.get("email"))),
     )
 
 
-def _amount(content: dict[str, Any]) -> int:
-    return kopecks_from_int(content.get("Amount"))
+def _ref(content: Mapping[str, Any]) -> str:
+    return matching(_REF, content.get("PaymentId"), _A_PAYMENT)
 
 
-def _ref(content: dict[str, Any]) -> str:
-    value = content.get("PaymentId")
-    if not isinstance(value, str) or _REF.fullmatch(value) is None:
-        raise BadReply("not a payment id of T-Bank")
-    return value
-
-
-def _status(content: dict[str, Any]) -> str:
-    value = content.get("Status")
-    if not isinstance(value, str) or _STATUS.fullmatch(value) is None:
-        raise BadReply("not a status of T-Bank")
-    return value
-
-
-def _equal(given: object, expected: str) -> bool:
-    if not isinstance(given, str):
-        return False
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
+def _status(content: Mapping[str, Any]) -> str:
+    return matching(_STATUS, content.get("Status"), "a status of T-Bank")

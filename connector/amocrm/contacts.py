@@ -11,20 +11,32 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.amocrm.api import Api, in_write_batch
-from connector.amocrm.reading import Row, field_texts, field_values, instant, linked_ids, text, whole
+from connector.amocrm.reading import (
+    QueryValue,
+    Row,
+    embedded,
+    field_texts,
+    field_values,
+    instant,
+    linked_ids,
+    text,
+    whole,
+)
 from connector.amocrm.values import FieldValue, changed_values, patch_row
 
 __all__ = ["Contact", "ContactChange", "ContactsApi", "FieldValue", "contact_diff"]
 
 PHONE_CODE = "PHONE"
 EMAIL_CODE = "EMAIL"
+SEARCH_ROWS = 50
 
 
 @dataclass(frozen=True)
 class Contact:
     """`field_values`: the value of a field with one, a tuple of them with several; an empty field is absent.
 
-    `phones` and `emails` are all that are filled in, in the CRM's order and as people typed them.
+    `phones` and `emails` are all that are filled in, in the CRM's order and as people typed them. `deal_ids` are known
+    of contacts that were searched for.
     """
 
     id: int
@@ -35,6 +47,7 @@ class Contact:
     updated_at: datetime | None
     phones: tuple[str, ...] = field(default=(), repr=False)
     emails: tuple[str, ...] = field(default=(), repr=False)
+    deal_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,12 @@ class ContactsApi(Api):
         contacts = [_contact(row) for row in self.rows_by_ids("/contacts", "contacts", ids, linked="customers")]
         return {contact.id: contact for contact in contacts}
 
+    def search_contacts(self, words: str) -> list[Contact]:
+        """Contacts with these words or digits in any field, at most SEARCH_ROWS. The CRM finds parts of words too:
+        whoever asks compares the phones and addresses himself."""
+        query: dict[str, QueryValue] = {"query": words, "with": "leads", "limit": SEARCH_ROWS}
+        return [_contact(row) for row in embedded(self.request("GET", "/contacts", query=query), "contacts")]
+
     def update_contacts(self, changes: Sequence[ContactChange]) -> None:
         """One PATCH of at most WRITE_BATCH contacts with nothing but the changed fields."""
         in_write_batch(len(changes))
@@ -75,4 +94,5 @@ def _contact(row: Row) -> Contact:
         updated_at=instant(row, "updated_at"),
         phones=field_texts(row, PHONE_CODE),
         emails=field_texts(row, EMAIL_CODE),
+        deal_ids=linked_ids(row, "leads"),
     )

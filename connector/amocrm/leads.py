@@ -1,7 +1,7 @@
 """Deals (amoCRM's leads) and pipelines: reading them and writing our fields back.
 
-Owns their wire format. Of a deal only custom fields are ever written, as differences: its price, stage and name belong
-to the shop. Implements sections 4.1 and 4.8 of the amoCRM reference.
+Owns their wire format. Of a deal only custom fields are written, as differences, and its stage if the owner asked for
+it: price and name belong to the shop. Implements sections 4.1 and 4.8 of the amoCRM reference.
 """
 
 from __future__ import annotations
@@ -54,10 +54,12 @@ class Deal:
 
 @dataclass(frozen=True)
 class DealChange:
-    """Fields to write; None clears one. Fields that are not named stay as they are."""
+    """Fields to write; None clears one. Fields that are not named stay as they are. `stage`: the funnel
+    and the stage to put the deal into."""
 
     deal_id: int
     values: Mapping[int, FieldValue] = field(repr=False)
+    stage: tuple[int, int] | None = None
 
 
 def deal_diff(deal: Deal, wanted: Mapping[int, FieldValue]) -> DealChange | None:
@@ -77,11 +79,20 @@ class LeadsApi(Api):
         return {deal.id: deal for deal in deals}
 
     def update_deals(self, changes: Sequence[DealChange]) -> None:
-        """One PATCH of at most WRITE_BATCH deals with nothing but the changed fields. It fires hooks back at us."""
+        """One PATCH of at most WRITE_BATCH deals with nothing but what changes. It fires hooks back at us."""
         in_write_batch(len(changes))
-        rows = [patch_row(change.deal_id, change.values) for change in changes if change.values]
+        rows = [_patch(change) for change in changes if change.values or change.stage]
         if rows:
             self.request("PATCH", "/leads", body=rows)
+
+
+def _patch(change: DealChange) -> dict[str, object]:
+    row: dict[str, object] = {"id": change.deal_id}
+    if change.values:
+        row = patch_row(change.deal_id, change.values)
+    if change.stage is not None:
+        row["pipeline_id"], row["status_id"] = change.stage
+    return row
 
 
 def _pipeline(row: Row) -> Pipeline:

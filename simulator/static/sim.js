@@ -84,7 +84,7 @@ function moscow(iso) {
 
 function read(form) {
   const body = {};
-  for (const input of form.querySelectorAll("input[name]")) {
+  for (const input of form.querySelectorAll("input[name], select[name]")) {
     if (input.type === "radio" && !input.checked) continue;
     const text = input.value.replace(/\s/g, "").replace(",", ".");
     let value = input.value.trim();

@@ -7,6 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from connector.acquiring import ACQUIRERS
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -41,4 +47,18 @@ def test_intake_and_drain_measure_every_line_and_every_acknowledged_request_is_a
     assert all(line["value"] > 0 for line in lines.values())
     assert lines["intake.hook.acked"]["value"] == lines["intake.callback.acked"]["value"] == 100
     for words in ("x bare Flask", "x INSERT + commit", "target >= 0.5 x", "target < 50 ms", "target >= 200/s"):
+        assert words in table
+
+
+def test_every_acquirer_is_measured_without_a_database_and_refuses_its_forgery() -> None:
+    command = [sys.executable, "-m", "benchmarks.run", "--size", "tiny", "--only", "acquirers", "--json"]
+
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+
+    assert run.returncode == 0, run.stderr  # 2 would mean: a genuine callback refused, or a forged one taken
+    table, _, last_line = run.stdout.rstrip().rpartition("\n")
+    lines = json.loads(last_line)
+    assert set(lines) == {f"acquirers.{name}{part}" for name in ACQUIRERS for part in ("", ".forged")}
+    assert all(line["value"] > 0 for line in lines.values())
+    for words in ("x bare RSA-2048 verify", "x bare HMAC-SHA256", "target < 1000 us"):
         assert words in table

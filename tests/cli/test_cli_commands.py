@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from click.testing import CliRunner, Result
-from kopilka_testing import ROOT, SECRET_KEY, Shop, hook_body, settle, tbank_body
+from kopilka_testing import ROOT, SECRET_KEY, Shop, hook_body, posted, settle, tbank_body
 
 from cli.main import COMMANDS, main
 from cli.services.postgres import RunningPostgres, create_database, drop_database
@@ -160,7 +160,7 @@ def test_verify_ledger_proves_a_whole_book_and_names_a_damaged_account(
     rt: Runtime, shop: Shop, kopilka: Callable[..., Result]
 ) -> None:
     deal_id, _ = shop.deal(4_990)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id)))
     settle(rt)
     whole = kopilka("verify-ledger", "--json")
     with rt.db.begin() as tx:
@@ -179,7 +179,9 @@ def test_what_waits_for_a_person_is_listed_and_can_be_worked_again(
     rt: Runtime, shop: Shop, kopilka: Callable[..., Result]
 ) -> None:
     deal_id, _ = shop.deal(4_990)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, "PARTIAL_REFUNDED"), None)
+    payment_id = shop.pay(deal_id, 499_000, "tbank")
+    shop.refund(payment_id, 100)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, "PARTIAL_REFUNDED", payment_id=int(payment_id))))
     settle(rt)
     listed = kopilka("events")
     number = json.loads(kopilka("events", "--json").output)["inbox"][0]["id"]

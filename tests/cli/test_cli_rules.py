@@ -13,7 +13,7 @@ import click
 import pytest
 import structlog
 from click.testing import CliRunner, Result
-from kopilka_testing import START, Shop, StandingClock, settle, tbank_body
+from kopilka_testing import START, Shop, StandingClock, posted, settle, tbank_body
 
 from cli.balance import balance
 from cli.rules import apply, plan
@@ -72,7 +72,7 @@ def in_force(rt: Runtime) -> tuple[int, str]:
 def paid_deal(rt: Runtime, shop: Shop) -> int:
     """A member with 799 points; his contact in the CRM."""
     deal_id, contact_id = shop.deal(4_990)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id)))
     settle(rt)
     return contact_id
 

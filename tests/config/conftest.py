@@ -65,8 +65,9 @@ def full_text() -> str:
 
 @pytest.fixture
 def read(check: Check, shop_env: dict[str, str], tmp_path: Path) -> Read:
-    env = shop_env | {"REDEEM_PIN": "407193", "MAIL_PASSWORD": "post", "PASS_P12_PASSWORD": "pass"}
+    env = shop_env | {"REDEEM_PIN": "407193", "MAIL_PASSWORD": "post", "PASS_P12_PASSWORD": "pass", "BANK": "word"}
     (tmp_path / "config" / "a.png").write_bytes(PNG)
+    (tmp_path / "config" / "robokassa.pem").write_text("-----BEGIN CERTIFICATE-----", encoding="utf-8")
 
     def run(text: str = FULL) -> ProgrammeFile:
         """A file without any problem."""

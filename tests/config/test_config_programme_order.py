@@ -22,6 +22,8 @@ from loyalty.rules import (
     SegmentRule,
 )
 
+pytestmark = pytest.mark.slow
+
 Check = Callable[..., CheckResult]
 Read = Callable[..., ProgrammeFile]
 FULL = (Path(__file__).parent / "golden/full.yaml").read_text(encoding="utf-8")

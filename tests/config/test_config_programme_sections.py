@@ -127,6 +127,11 @@ def test_mail_and_the_fields_of_the_deal_are_read(read: Read) -> None:
         "total": "К оплате с бонусами",
         "accrued": "Начислено за сделку",
         "redeem_code": "Код списания",
+        "payment_status": "Оплата",
+        "paid": "Оплачено",
+        "refunded": "Возвращено",
+        "acquirer": "Эквайринг",
+        "paid_on": "Дата оплаты",
     }
     assert file.amocrm.contact_fields["nearest_burn"] == "Сгорит"
     assert file.amocrm.contact_fields["birthday"] == "День рождения"

@@ -27,7 +27,7 @@ def test_four_settings_are_enough() -> None:
     assert settings.programme_path == Path("config/programme.yaml")
     assert (settings.web_threads, settings.trusted_proxies, settings.crm_requests_per_second) == (8, 0, 7)
     assert settings.amocrm_base_url is None
-    assert settings.yookassa_api_url.startswith("https://api.yookassa.ru")
+    assert settings.acquirer_api_urls["yookassa"] == "https://api.yookassa.ru"
     assert settings.yookassa_check_ip
     assert settings.clock_file is None
     assert settings.demo_wallet_dir is None
@@ -54,6 +54,13 @@ WRONG = {
     "AMOCRM_BASE_URL": "https://canary.example.com",
     "YOOKASSA_API_URL": "https://api.yookassa.ru.canary.example/v3",
     "TBANK_API_URL": "http://127.0.0.1.canary.example/",
+    "CLOUDPAYMENTS_API_URL": "https://api.cloudpayments.ru@canary.example",
+    "ROBOKASSA_API_URL": "http://auth.robokassa.ru/canary",
+    "SBER_API_URL": "https://canary.example",
+    "ALFABANK_API_URL": "//127.0.0.1/canary",
+    "PRODAMUS_API_URL": "https://canary.payform.ru",
+    "PAYKEEPER_API_URL": "https://canary.server.paykeeper.ru",
+    "STRIPE_API_URL": "https://api.stripe.com:canary",
     "GOOGLE_API_URL": "http://127.0.0.1@canary.example/",
     "GOOGLE_TOKEN_URL": "ftp://127.0.0.1/canary",
     "LEASE_S": "0",
@@ -81,7 +88,7 @@ def test_a_foreign_system_may_be_replaced_on_this_machine(url: str) -> None:
     settings = load_settings({**RIGHT, "AMOCRM_BASE_URL": url, "TBANK_API_URL": url}, dotenv=None)
 
     assert settings.amocrm_base_url == url.rstrip("/")
-    assert settings.tbank_api_url == url.rstrip("/")
+    assert settings.acquirer_api_urls["tbank"] == url.rstrip("/")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://192.168.1.5:8000", "http://localhost:8000"])

@@ -2,31 +2,30 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 import responses
+from acquirer_vectors import name_of, vectors
 from hypothesis import given
 from hypothesis import strategies as st
+from kopilka_testing import asked, posted
 
-from connector.acquiring import ACQUIRERS
 from connector.acquiring.base import MAX_BODY_BYTES, Ack, Ignored, NeedsFetch, NeedsPerson, NotOurs
-from connector.acquiring.yookassa import YooKassa, is_sender
+from connector.acquiring.reading import is_within
+from connector.acquiring.yookassa import SENDERS, YooKassa
 from connector.errors import (
     BadMoney,
     BadReply,
     BadSignature,
     ConnectorError,
     NeedsReauth,
-    NotConfigured,
     RateLimited,
     ServerFailed,
 )
 from connector.http import HttpClient
-from loyalty.events import PaymentFacts
+from loyalty.events import Payer, PaymentFacts
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "yookassa.json").read_text("utf-8"))
 URL = "https://api.yookassa.ru"
 REF = "22d6d597-000f-5000-9000-145f6df21d6f"
 PAYMENT: dict[str, Any] = {
@@ -36,7 +35,8 @@ PAYMENT: dict[str, Any] = {
     "amount": {"value": "2490.00", "currency": "RUB"},
     "captured_at": "2026-03-01T10:00:05.123Z",
     "created_at": "2026-03-01T09:58:11.691Z",
-    "metadata": {"lead_id": "1234", "attempt": "1"},
+    "metadata": {"lead_id": "1234", "attempt": "1", "order": "L1234-1", "invoice_id": "771", "phone": "+79990000000"},
+    "merchant_customer_id": "anna@example.com",
     "refunded_amount": {"value": "0.00", "currency": "RUB"},
     "test": False,
 }
@@ -56,25 +56,26 @@ def yookassa(http: HttpClient) -> YooKassa:
     return _adapter(http)
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+@pytest.mark.parametrize("vector", vectors("yookassa", "ip"), ids=name_of)
 def test_senders_are_told_apart_by_address(http: HttpClient, vector: dict[str, Any]) -> None:
-    remote_ip = vector["headers"]["remote_addr"]
+    callback = posted(_body(), remote_ip=vector["headers"]["remote_addr"])
 
-    assert is_sender(remote_ip) is vector["valid"]
-    if vector["valid"]:
-        _adapter(http, check_ip=True).verify({}, _body(), remote_ip)
-    else:
-        with pytest.raises(BadSignature):
-            _adapter(http, check_ip=True).verify({}, _body(), remote_ip)
+    address, shape = _adapter(http, check_ip=True).checks(callback)
+
+    assert (address.what_ru, address.is_good) == ("адрес отправителя", vector["valid"])
+    assert shape.is_good
+    if not vector["valid"]:
+        with pytest.raises(BadSignature, match="адрес отправителя"):
+            _adapter(http, check_ip=True).verify(callback)
 
 
 @pytest.mark.parametrize("remote_ip", [None, "", "unix:", "77.75.153.5, 1.1.1.1", "::ffff:8.8.8.8", "2a02:5180::1"])
 def test_no_readable_address_is_no_sender(remote_ip: str | None) -> None:
-    assert is_sender(remote_ip) is False
+    assert is_within(remote_ip, SENDERS) is False
 
 
 def test_without_the_check_any_address_may_hint(yookassa: YooKassa) -> None:
-    yookassa.verify({}, _body(), None)
+    yookassa.verify(posted(_body()))
 
     assert yookassa.is_hint(_body()) is True
 
@@ -113,7 +114,9 @@ def test_without_the_check_any_address_may_hint(yookassa: YooKassa) -> None:
 )
 def test_a_body_of_another_shape_is_turned_away(yookassa: YooKassa, raw: bytes) -> None:
     with pytest.raises(BadSignature):
-        yookassa.verify({}, raw, None)
+        yookassa.verify(posted(raw))
+    with pytest.raises(BadSignature):
+        yookassa.verify(asked(raw))
     with pytest.raises(BadReply):
         yookassa.event_id(raw)
 
@@ -121,7 +124,7 @@ def test_a_body_of_another_shape_is_turned_away(yookassa: YooKassa, raw: bytes) 
 def test_a_lone_surrogate_is_no_reason_to_turn_away(yookassa: YooKassa) -> None:
     raw = _body(description="\ud800")
 
-    yookassa.verify({}, raw, None)
+    yookassa.verify(posted(raw))
 
     assert yookassa.parse(raw) == NeedsFetch(REF)
 
@@ -137,11 +140,19 @@ _JSON = st.recursive(
 
 @given(st.binary(max_size=400) | _JSON.map(json.dumps).map(str.encode))
 def test_any_bytes_lead_to_our_errors_only(raw: bytes) -> None:
-    adapter = YooKassa("1", "2", api_url=URL, http=None, check_ip=False)  # type: ignore[arg-type]
+    adapter = YooKassa({}, api_url=URL, http=None, check_ip=False)  # type: ignore[arg-type]
 
-    for call in (adapter.event_id, adapter.parse, lambda raw: adapter.verify({}, raw, None)):
+    assert all(not check.is_good for check in adapter.checks(posted(raw)))
+    for call in (adapter.event_id, adapter.parse, lambda raw: adapter.verify(posted(raw))):
         with pytest.raises(ConnectorError):
             call(raw)
+
+
+def test_a_repeat_has_the_same_id_and_asks_for_another_look(yookassa: YooKassa) -> None:
+    raw = _body("refund.succeeded", id="21b23b5b", payment_id=REF)
+
+    assert yookassa.event_id(raw) == yookassa.event_id(_body("refund.succeeded", id="21b23b5b", payment_id=REF, new=1))
+    assert yookassa.is_hint(raw) is True
 
 
 def test_the_event_id_is_event_object_and_status(yookassa: YooKassa) -> None:
@@ -191,6 +202,9 @@ def test_a_captured_payment_tells_its_totals(yookassa: YooKassa) -> None:
         status="captured",
         occurred_at=datetime(2026, 3, 1, 10, 0, 5, 123000, tzinfo=UTC),
         is_test=False,
+        order_ref="L1234-1",
+        invoice_ref=771,
+        payer=Payer("+79990000000", "anna@example.com"),
     )
 
 
@@ -219,6 +233,7 @@ def test_a_captured_payment_tells_its_totals(yookassa: YooKassa) -> None:
             {"status": "voided", "captured_kopecks": 0},
         ),
         ({"status": "canceled", "cancellation_details": {"reason": "card_expired"}}, {"status": "failed"}),
+        ({"status": "canceled", "cancellation_details": {"reason": ["card_expired"]}}, {"status": "failed"}),
         ({"status": "canceled"}, {"status": "failed", "captured_kopecks": 0}),
         ({"test": True}, {"is_test": True}),
         ({"metadata": {"order": "L77-2"}}, {"deal_ref": 77}),
@@ -227,7 +242,20 @@ def test_a_captured_payment_tells_its_totals(yookassa: YooKassa) -> None:
         ({"metadata": {"lead_id": "²"}}, {"deal_ref": None}),
         ({"metadata": {"order": "L77-2\n"}}, {"deal_ref": None}),
         ({"metadata": {"lead_id": "9" * 19}}, {"deal_ref": None}),
+        ({"metadata": {"order_id": "L78-1"}}, {"deal_ref": 78, "order_ref": "L78-1"}),
+        ({"metadata": {"order_id": "Заказ 15"}}, {"deal_ref": None, "order_ref": "Заказ 15"}),
+        ({"metadata": {"order_id": {"L78-1": 1}}}, {"deal_ref": None, "order_ref": ""}),
+        ({"metadata": {"lead_id": ["1234"]}}, {"deal_ref": None}),
+        ({"metadata": ["lead_id", "1234"]}, {"deal_ref": None, "order_ref": "", "invoice_ref": None}),
+        ({"metadata": {"invoice_id": "-5"}}, {"invoice_ref": None}),
+        ({"metadata": {"invoice_id": 5}}, {"invoice_ref": None}),
+        ({"metadata": {}, "merchant_customer_id": "79990000000"}, {"payer": Payer(phone="79990000000")}),
+        ({"metadata": {}, "merchant_customer_id": "клиент 5"}, {"payer": Payer()}),
+        ({"metadata": {"email": "a\u0000@b"}, "merchant_customer_id": 5}, {"payer": Payer(email="a@b")}),
+        ({"metadata": {"phone": "9" * 500}}, {"payer": Payer("9" * 200, "anna@example.com")}),
         ({"metadata": None}, {"deal_ref": None}),
+        ({"amount": {"value": "2490.000000", "currency": "RUB"}}, {"captured_kopecks": 249_000}),
+        ({"amount": {"value": 2490.0, "currency": "RUB", "new": {"a": 1}}}, {"captured_kopecks": 249_000}),
         ({"captured_at": "вчера", "created_at": "2026-03-01T10:00:05"}, {"occurred_at": None}),
     ],
 )
@@ -260,6 +288,10 @@ def test_an_unknown_payment_is_not_ours(yookassa: YooKassa) -> None:
         ({**PAYMENT, "amount": {"value": True, "currency": "RUB"}}, 200, BadMoney),
         ({**PAYMENT, "amount": {"value": "1.005", "currency": "RUB"}}, 200, BadMoney),
         ({**PAYMENT, "amount": {"value": "-1.00", "currency": "RUB"}}, 200, BadMoney),
+        ({**PAYMENT, "amount": {"value": ["2490.00"], "currency": "RUB"}}, 200, BadMoney),
+        ({**PAYMENT, "amount": {"value": {"value": "2490.00"}, "currency": "RUB"}}, 200, BadMoney),
+        ({**PAYMENT, "amount": "2490.00"}, 200, BadReply),
+        ({**PAYMENT, "status": ["succeeded"]}, 200, BadReply),
         ([], 200, BadReply),
         ({}, 401, NeedsReauth),
         ({}, 429, RateLimited),
@@ -277,13 +309,3 @@ def test_an_unusable_answer_is_a_typed_error(
 def test_a_reference_that_is_no_id_never_reaches_the_address(yookassa: YooKassa, ref: str) -> None:
     with pytest.raises(BadReply):
         yookassa.fetch(ref)
-
-
-@pytest.mark.parametrize("name", sorted(ACQUIRERS))
-def test_a_missing_credential_is_named(http: HttpClient, name: str) -> None:
-    with pytest.raises(NotConfigured, match=name):
-        ACQUIRERS[name].from_credentials({}, api_url=URL, http=http, check_ip=False)
-
-
-def test_every_adapter_is_registered_under_its_own_name() -> None:
-    assert {name: adapter.name for name, adapter in ACQUIRERS.items()} == {"yookassa": "yookassa", "tbank": "tbank"}

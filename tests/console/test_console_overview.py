@@ -9,14 +9,14 @@ from html import unescape
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
-from kopilka_testing import Shop, SilentBell, StandingClock, settle, tbank_body
+from kopilka_testing import Shop, SilentBell, StandingClock, posted, settle, tbank_body
 
 from config.settings import load_settings
 from console import access
 from flows import inbox, lookup, sweep
 from flows.runtime import Runtime, build_runtime
 
-NO_DEAL = "В платеже нет номера сделки"
+NO_DEAL = "Платёж tbank:8742591 на"
 
 FormToken = Callable[[FlaskClient], str]
 
@@ -37,7 +37,7 @@ def test_members_boxes_ledger_and_sweep_are_counted(
     owner: FlaskClient, rt: Runtime, shop: Shop, clock: StandingClock
 ) -> None:
     deal_id, _ = shop.deal(4_990)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id)))
     settle(rt)
     sweep.sweep_once(rt)
     inbox.accept_hook(rt, b"x=1")
@@ -119,7 +119,7 @@ def test_a_deal_without_a_buyer_is_shown_with_the_time_of_the_next_try(
     owner: FlaskClient, rt: Runtime, shop: Shop
 ) -> None:
     made = shop.crm("POST", "/sim/deals", {"name": "Заказ", "price_roubles": 100, "status": "Оплачен"})
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(made["deal_id"]), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(made["deal_id"])))
     settle(rt)
 
     words = _words(owner.get("/console/").text)
@@ -134,7 +134,7 @@ def test_a_crm_that_fails_is_explained_in_russian_with_the_detail_below(
 ) -> None:
     deal_id, _ = shop.deal(4_990)
     shop.faults(error_500=1.0)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id)))
     settle(rt)
 
     words = _words(owner.get("/console/").text)
@@ -173,7 +173,7 @@ def test_a_ledger_that_does_not_add_up_is_an_alarm(
     owner: FlaskClient, rt: Runtime, shop: Shop, clock: StandingClock
 ) -> None:
     deal_id, _ = shop.deal(4_990)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id)))
     settle(rt)
     whole = owner.get("/console/").text
     with rt.db.begin() as tx:
@@ -224,7 +224,7 @@ def test_a_database_that_went_away_is_explained(app: Flask, environment: dict[st
 
 def _parked_payment(rt: Runtime) -> int:
     """A genuine payment whose order is not of our making: only a person can say which deal it is."""
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(1, OrderId="счёт 7"), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(1, OrderId="счёт 7")))
     settle(rt)
     parked, _ = lookup.events(rt, states=["parked"], limit=1)
     return int(parked[0].id)

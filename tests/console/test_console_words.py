@@ -20,7 +20,12 @@ NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
         ("tbank", "other:abcdef", "Т-Банк: не о платеже"),
         ("yookassa", "payment.succeeded:22d6d597-000f:succeeded", "ЮKassa: платёж 22d6d597-000f"),
         ("yookassa", "refund.succeeded:r-1:succeeded", "ЮKassa: возврат r-1"),
-        ("stripe", "pi_1", "stripe: платёж pi_1"),
+        ("newbank", "pi_1", "newbank: платёж pi_1"),
+        ("cloudpayments", "pay:666", "CloudPayments: платёж 666"),
+        ("cloudpayments", "refund:777", "CloudPayments: возврат 777"),
+        ("robokassa", "450009", "Robokassa: платёж 450009"),
+        ("stripe", "evt_1", "Stripe: платёж evt_1"),
+        ("sber", "unreadable:0f", "Сбер: не читается"),
     ],
 )
 def test_an_incoming_row_is_called_by_what_a_person_can_look_up(source: str, external_id: str, title: str) -> None:

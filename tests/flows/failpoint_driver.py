@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from config.logs import configure_logging
 from config.settings import load_settings
+from connector.acquiring.base import Callback
 from flows import inbox, outbox
 from flows.runtime import build_runtime, prepare
 
@@ -48,7 +49,7 @@ def _work(order: dict[str, Any]) -> None:
     if work == "accept" and source == "amocrm":
         inbox.accept_hook(rt, body)
     elif work == "accept":
-        inbox.accept_payment(rt, source, {}, body, None)
+        inbox.accept_payment(rt, source, Callback("POST", b"", {}, body, None, rt.now()))
     else:
         {"inbox": inbox.drain, "outbox": outbox.drain}[work](rt)
 

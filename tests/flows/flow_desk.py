@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flow_shop_world import ShopWorld
-from kopilka_testing import CRM_TOKEN, Shop, StandingClock, settle, tbank_body, yookassa_body
+from kopilka_testing import CRM_TOKEN, Shop, StandingClock, posted, settle, tbank_body, yookassa_body
 
 from flows import inbox, lookup, people
 from flows.people import Person
@@ -58,12 +58,12 @@ class Desk:
         self.listen()
 
     def bank_says(self, status: str = "CONFIRMED", **payment: Any) -> None:
-        inbox.accept_payment(self.rt, "tbank", {}, tbank_body(self.deal_id, status, **payment), None)
+        inbox.accept_payment(self.rt, "tbank", posted(tbank_body(self.deal_id, status, **payment)))
         self.listen()
 
     def notice(self, payment_id: str, event: str = "payment.succeeded") -> None:
         """The other bank only hints: what is true is read from it."""
-        inbox.accept_payment(self.rt, "yookassa", {}, yookassa_body(payment_id, event), None)
+        inbox.accept_payment(self.rt, "yookassa", posted(yookassa_body(payment_id, event)))
         self.listen()
 
     def listen(self) -> int:

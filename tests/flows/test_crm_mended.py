@@ -12,6 +12,8 @@ from flows.runtime import Runtime
 from loyalty.ledger import Balance
 from storage import members
 
+pytestmark = pytest.mark.slow
+
 BALANCE = "Бонусы: баланс"
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 from flow_desk import ACCRUED, ALLOWED, REDEEM, TOTAL, Desk, make_desk
-from kopilka_testing import CRM_TOKEN, Shop, StandingClock, hook_body, settle, tbank_body
+from kopilka_testing import CRM_TOKEN, Shop, StandingClock, hook_body, posted, settle, tbank_body
 
 from connector.amocrm.leads import Deal
 from flows import cards, deal_redemption, failpoints, holds, inbox, outbox, people, sweep
@@ -54,7 +54,15 @@ def test_the_story_of_a_deal_from_the_managers_number_to_the_refund(desk: Desk) 
     desk.bank_says(kopecks=449_000)
     assert desk.holds[-1] == ("captured", 500)
     assert desk.balance == Balance(available=1_500 + 300, pending=449)
-    assert desk.fields == {REDEEM: "500", ACCRUED: "749"}
+    assert desk.fields == {
+        REDEEM: "500",
+        ACCRUED: "749",
+        "Оплата": "оплачено",
+        "Оплачено": "4490",
+        "Возвращено": "0",
+        "Эквайринг": "Т-Банк",
+        "Дата оплаты": "01.03.2026",
+    }
     assert desk.feed[-2:] == [
         "Зарезервировано 500 баллов. К оплате 4 490 ₽.",
         "Начислено 749 баллов. Всего за сделку: 749 баллов (300 приветственные + 449 за покупку).",
@@ -339,7 +347,7 @@ def test_contacts_merged_in_the_crm_are_one_member_with_all_lots_and_dates(desk:
     assert page.member.id == desk.buyer, "the old link leads to the living card"
     assert desk.shop.fields(desk.deal_id)["Бонусы: баланс"] == "2600"
     inbox.accept_payment(
-        desk.rt, "tbank", {}, tbank_body(twin["deal_id"], "REFUNDED", kopecks=100_000, payment_id=77), None
+        desk.rt, "tbank", posted(tbank_body(twin["deal_id"], "REFUNDED", kopecks=100_000, payment_id=77))
     )
     desk.listen()
     assert desk.balance == Balance(available=2_300, pending=499)

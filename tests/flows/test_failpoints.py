@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from kopilka_testing import ROOT, Shop, SilentBell, StandingClock, hook_body, settle, tbank_body, yookassa_body
+from kopilka_testing import ROOT, Shop, SilentBell, StandingClock, hook_body, posted, settle, tbank_body, yookassa_body
 
 from config.settings import load_settings
 from flows import connect, failpoints, health, inbox, lookup, sweep
 from flows.runtime import Runtime, build_runtime, prepare
 from simulator.settings import CrmSettings
 from storage import boxes
+
+pytestmark = pytest.mark.slow
 
 PRICE_ROUBLES = 4_990
 PRICE_KOPECKS = 499_000
@@ -90,7 +92,7 @@ class Story:
         if self.source == "amocrm":
             inbox.accept_hook(self.rt, self.body)
         else:
-            inbox.accept_payment(self.rt, self.source, {}, self.body, None)
+            inbox.accept_payment(self.rt, self.source, posted(self.body))
 
     def check(self) -> None:
         """One accrual, told to the CRM once, and nothing left to do."""
@@ -184,13 +186,13 @@ def test_a_token_lost_between_the_answer_and_its_saving_asks_for_a_person_and_st
     settle(rt)
     clock.forward(hours=23, minutes=58)
     late_deal, contact_id = shop.deal(PRICE_ROUBLES, buyer="Борис Иванов")
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(late_deal, payment_id=2), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(late_deal, payment_id=2)))
 
     died = run("inbox", failpoint="tokens.after_answer")
     clock.forward(minutes=3)  # the claim on the refresh lapses, nobody waits for the dead
     finish_after_the_lease(rt, clock)
     lost = health.facts(rt)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(story.deal_id, "REFUNDED"), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(story.deal_id, "REFUNDED")))
     settle(rt)
     refunded = lookup.by_contact(rt, story.contact_id)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flow_shop_world import ShopWorld, opened, shipped_rules
-from kopilka_testing import Shop, StandingClock, hook_body, settle, tbank_body, yookassa_body
+from kopilka_testing import Shop, StandingClock, hook_body, posted, settle, tbank_body, yookassa_body
 
 from flows import inbox, lookup, points
 from flows.runtime import Runtime
@@ -205,7 +205,7 @@ def test_v20_five_callbacks_and_three_hooks_in_any_order_are_one_accrual_one_car
 
     for arrival in arrivals:
         if arrival == "callback":
-            inbox.accept_payment(rt, acquirer, {}, body, None)
+            inbox.accept_payment(rt, acquirer, posted(body))
         else:
             inbox.accept_hook(rt, hook_body(deal_id, action=chance.choice(["status", "update"])))
         if chance.random() < 0.4:

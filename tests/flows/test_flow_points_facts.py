@@ -12,7 +12,7 @@ from flow_points_world import World
 from flow_shop_world import RULES, opened
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kopilka_testing import ROOT, Shop, StandingClock, settle, tbank_body
+from kopilka_testing import ROOT, Shop, StandingClock, posted, settle, tbank_body
 
 from cli.services.postgres import RunningPostgres, create_database, drop_database
 from flows import inbox, lookup, points, sweep
@@ -161,14 +161,14 @@ def test_a_refusal_brings_no_name_and_no_card_address_into_the_outcome(
     rt: Runtime, shop: Shop, world: World, damage: str, named: str
 ) -> None:
     deal_id, contact_id = shop.deal(4_990, buyer="Анна Петрова")
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id)))
     settle(rt)
     account = lookup.by_contact(rt, contact_id)
     assert account is not None
     with rt.db.begin() as tx:
         tx.execute(sa.text(damage))
 
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, "REFUNDED"), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, "REFUNDED")))
     settle(rt)
 
     outcome = _rows(rt, "SELECT outcome FROM inbox WHERE state <> 'done'")

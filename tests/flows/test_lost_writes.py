@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from kopilka_testing import Shop, SilentBell, StandingClock, settle, tbank_body, yookassa_body
+from kopilka_testing import Shop, SilentBell, StandingClock, posted, settle, tbank_body, yookassa_body
 
 from flows import crm, crm_fields, failpoints, inbox, notes, outbox, sweep, working
 from flows import settle as settling
 from flows.runtime import Runtime
 from storage import outbox as outbox_storage
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., int]
 
 
 def paid(rt: Runtime, deal_id: int, **payment: Any) -> None:
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, **payment), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, **payment)))
 
 
 def lose_a_write(rt: Runtime, shop: Shop, deal_id: int) -> None:
@@ -166,12 +168,12 @@ def test_a_note_whose_answer_was_lost_counts_when_the_next_change_is_told(
 ) -> None:
     deal_id, _ = shop.deal()
     payment_id = shop.pay(deal_id, 499_000)
-    inbox.accept_payment(rt, "yookassa", {}, yookassa_body(payment_id), None)
+    inbox.accept_payment(rt, "yookassa", posted(yookassa_body(payment_id)))
     settle(rt)
     shop.faults(apply_then_drop=1.0)
     for _ in range(2):
         shop.refund(payment_id, 100_000)
-        inbox.accept_payment(rt, "yookassa", {}, yookassa_body(payment_id), None)
+        inbox.accept_payment(rt, "yookassa", posted(yookassa_body(payment_id)))
         settle(rt)
     shop.faults(apply_then_drop=0.0)
 

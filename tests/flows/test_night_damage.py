@@ -23,6 +23,8 @@ from flows.runtime import Runtime
 from loyalty.rules import BurnRules, Duration, GiftRules, HolidayGift, SegmentPolicy, SegmentRule
 from storage import boxes, jobs, members, outbox
 
+pytestmark = pytest.mark.slow
+
 ENDS = datetime(2026, 3, 28, 21, 0, tzinfo=UTC)
 TODAY = HolidayGift("Праздник", "03-01", 100, Duration(10, "days"))
 

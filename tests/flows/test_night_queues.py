@@ -19,6 +19,8 @@ from loyalty.rules import BurnRules
 from storage import boxes
 from storage import outbox as rows
 
+pytestmark = pytest.mark.slow
+
 ENDS = datetime(2026, 3, 28, 21, 0, tzinfo=UTC)
 FLOOD = outbox.BATCH_ROWS + 10
 

@@ -27,6 +27,8 @@ from storage import inbox as rows
 from storage import rules, schema
 from wsgi import build_app
 
+pytestmark = pytest.mark.slow
+
 TODAY = HolidayGift("Праздник", "03-01", 1_000, Duration(10, "days"))
 
 

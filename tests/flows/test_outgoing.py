@@ -29,6 +29,8 @@ from flows.settle import ClaimLost
 from storage import orders
 from storage import outbox as storage_outbox
 
+pytestmark = pytest.mark.slow
+
 ALL = outgoing.EVENT_TYPES
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from kopilka_testing import CRM_TOKEN, Shop, StandingClock, hook_body, settle, tbank_body
+from kopilka_testing import CRM_TOKEN, Shop, StandingClock, hook_body, posted, settle, tbank_body
 
 from flows import health, inbox, lookup
 from flows.runtime import Runtime
@@ -14,7 +14,7 @@ from flows.runtime import Runtime
 def test_a_payment_and_a_hook_become_points_fields_a_customer_and_a_note(rt: Runtime, shop: Shop) -> None:
     deal_id, contact_id = shop.deal(4_990)
 
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id)))
     shop.move(deal_id, "Оплачен")
     inbox.accept_hook(rt, hook_body(deal_id))
     settle(rt)
@@ -32,7 +32,7 @@ def test_a_payment_and_a_hook_become_points_fields_a_customer_and_a_note(rt: Run
 def test_a_genuine_callback_that_cannot_be_read_is_kept_for_a_person(rt: Runtime, shop: Shop) -> None:
     deal_id, _ = shop.deal(4_990)
 
-    ack = inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, Amount="1.5"), None)
+    ack = inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, Amount="1.5")))
     settle(rt)
 
     parked, _ = lookup.events(rt, states=["parked"], limit=10)
@@ -73,7 +73,7 @@ def test_a_stage_that_the_funnel_lacks_waits_and_names_those_it_has(rt: Runtime,
 def test_a_refund_that_overtook_its_payment_leaves_no_points_in_a_paid_stage(rt: Runtime, shop: Shop) -> None:
     deal_id, contact_id = shop.deal(4_990, status="Оплачен")
 
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, "REFUNDED"), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, "REFUNDED")))
     settle(rt)
 
     assert _net(rt, contact_id) == 0
@@ -83,11 +83,11 @@ def test_a_second_payment_of_an_order_has_its_own_activation_and_expiry(
     rt: Runtime, shop: Shop, clock: StandingClock
 ) -> None:
     deal_id, contact_id = shop.deal(5_000)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, kopecks=100_000, payment_id=1), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, kopecks=100_000, payment_id=1)))
     settle(rt)
     clock.forward(days=200)
 
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, kopecks=400_000, payment_id=2), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, kopecks=400_000, payment_id=2)))
     settle(rt)
 
     account = lookup.by_contact(rt, contact_id)
@@ -100,11 +100,11 @@ def test_a_second_payment_of_an_order_has_its_own_activation_and_expiry(
 def test_a_payment_that_later_names_another_deal_waits_for_a_person(rt: Runtime, shop: Shop) -> None:
     first, contact_id = shop.deal(4_990)
     second, _ = shop.deal(4_990)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(first), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(first)))
     settle(rt)
     before = _net(rt, contact_id)
 
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(second, "REFUNDED"), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(second, "REFUNDED")))
     settle(rt)
 
     parked, _ = lookup.events(rt, states=["parked"], limit=10)
@@ -114,7 +114,7 @@ def test_a_payment_that_later_names_another_deal_waits_for_a_person(rt: Runtime,
 
 def test_the_buyer_may_be_corrected_until_something_was_counted(rt: Runtime, shop: Shop) -> None:
     deal_id, wrong = shop.deal(4_990, buyer="Не тот")
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, "AUTHORIZED"), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, "AUTHORIZED")))
     settle(rt)
     right = shop.crm(
         "POST", "/sim/deals", {"name": "x", "price_roubles": 1, "contact": {"name": "Та", "phone": "+79005550000"}}
@@ -123,7 +123,7 @@ def test_the_buyer_may_be_corrected_until_something_was_counted(rt: Runtime, sho
     inbox.accept_hook(rt, hook_body(deal_id, action="update"))
     settle(rt)
 
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id)))
     settle(rt)
 
     assert _net(rt, right["contact_id"]) == 799
@@ -136,12 +136,12 @@ def test_a_contact_field_that_the_rules_name_later_is_filled_for_old_members_too
     fewer = {role: name for role, name in every.items() if role != "card_link"}
     rt.file = replace(rt.file, amocrm=replace(rt.file.amocrm, contact_fields=fewer))
     deal_id, _ = shop.deal(4_990)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, kopecks=100_000, payment_id=1), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, kopecks=100_000, payment_id=1)))
     settle(rt)
     assert "Ссылка на карту" not in shop.fields(deal_id)
     rt.file = replace(rt.file, amocrm=replace(rt.file.amocrm, contact_fields=every))
 
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, kopecks=100_000, payment_id=2), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, kopecks=100_000, payment_id=2)))
     settle(rt)
 
     assert shop.fields(deal_id)["Ссылка на карту"].startswith("https://bonus.sportgory.ru/c/")
@@ -153,7 +153,7 @@ def test_a_field_or_segment_deleted_in_the_crm_is_found_or_made_again(
     rt: Runtime, shop: Shop, clock: StandingClock, entry: str, buyers: int
 ) -> None:
     first, _ = shop.deal(4_990)
-    inbox.accept_payment(rt, "tbank", {}, tbank_body(first), None)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(first)))
     settle(rt)
     known = rt.directory.get(entry)
     assert known is not None
@@ -165,7 +165,7 @@ def test_a_field_or_segment_deleted_in_the_crm_is_found_or_made_again(
         made = shop.crm("POST", "/sim/deals", {"name": "Заказ", "price_roubles": 1_000, "contact": person})
         deals.append(made["deal_id"])
         body = tbank_body(made["deal_id"], kopecks=100_000, payment_id=100 + number)
-        inbox.accept_payment(rt, "tbank", {}, body, None)
+        inbox.accept_payment(rt, "tbank", posted(body))
 
     settle(rt)
     clock.forward(seconds=10)

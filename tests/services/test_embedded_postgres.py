@@ -21,6 +21,8 @@ from cli.services.folder import take_lock
 from cli.services.postgres import RunningPostgres, create_database, drop_database, start_postgres
 from cli.services.process import SERVER_ENVIRONMENT
 
+pytestmark = pytest.mark.slow
+
 Quiet = Callable[[str], None]
 PASSWORD = "пароль с %/@"
 BINARIES = list(usable_postgres(current_run_as()))

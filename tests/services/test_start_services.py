@@ -34,6 +34,9 @@ time.sleep(60 if len(sys.argv) == 2 else 0)
 """
 
 
+pytestmark = pytest.mark.slow
+
+
 def start_owner(state_dir: Path) -> tuple[subprocess.Popen[str], dict[str, int]]:
     """Another Python process that owns both servers, and their pids."""
     owner = subprocess.Popen(

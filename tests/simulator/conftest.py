@@ -29,6 +29,13 @@ CONFIG: dict[str, Any] = {
     "bank": {
         "tbank": {"terminal": "1321054611234DEMO", "password": "Dfsfh56dgKl"},
         "yookassa": {"shop_id": "100500", "secret": "shop-secret"},
+        "cloudpayments": {"public_id": "pk_test", "secret": "cp-secret"},
+        "robokassa": {"login": "shop", "password2": "robo-2", "test_password2": "robo-test-2"},
+        "sber": {"login": "sber-api", "password": "sber-pw", "token": "sber-token", "callback_key": "sber-key"},
+        "alfabank": {"login": "alfa-api", "password": "alfa-pw", "token": "alfa-token", "callback_key": "alfa-key"},
+        "prodamus": {"secret": "page-secret", "domain": "shop.payform.ru"},
+        "paykeeper": {"secret": "secret-word", "login": "pk-user", "password": "pk-pw"},
+        "stripe": {"webhook_secret": "whsec_test", "secret_key": "sk_live_test"},
     },
     "requests_per_second": 0,
     "seed": 7,
@@ -75,12 +82,13 @@ class Server:
 
 @dataclass
 class Receiver:
-    """A stand-in for the product: remembers what came and answers as told."""
+    """A stand-in for the product: remembers what came and answers as told, `answer` by what was sent."""
 
     url: str = ""
     got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     status: int = 200
     reply: Callable[[str], bytes] = lambda path: b"OK" if path.endswith("/tbank") else b""
+    answer: Callable[[str, bytes], bytes] | None = None
 
     def bodies(self, path: str) -> list[bytes]:
         return [body for got_path, _headers, body in list(self.got) if got_path == path]
@@ -114,8 +122,13 @@ def receiver() -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            reply = told.reply(self.path)
+            self.take(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def do_GET(self) -> None:
+            self.take(b"")
+
+        def take(self, body: bytes) -> None:
+            reply = told.answer(self.path, body) if told.answer else told.reply(self.path)
             told.got.append((self.path, dict(self.headers), body))
             self.send_response(told.status)
             self.send_header("Content-Length", str(len(reply)))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import requests
 
+pytestmark = pytest.mark.slow
+
 BEARER = {"Authorization": "Bearer ll-token"}
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import requests
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def mail(start_server: Callable[..., Any]) -> Any:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import requests
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_new_deal_finds_its_buyer_by_phone(crm: Any) -> None:
     known = crm.post("/sim/deals", {"name": "А", "price_roubles": 10, "contact": {"name": "X", "phone": "89161234567"}})

@@ -132,7 +132,8 @@ def test_transfers_balances_and_dates_are_the_same_before_and_after(old_db: Data
         " ORDER BY id",
         "SELECT key, member_id, order_id, earned, reversed, pending, available, activates_at, expires_at FROM lot"
         " ORDER BY id",
-        "SELECT * FROM payment ORDER BY id",
+        "SELECT id, acquirer, payment_ref, order_id, captured_kopecks, refunded_kopecks, is_refund_total, status,"
+        " captured_at, created_at FROM payment ORDER BY id",
         "SELECT * FROM rule_version",
         "SELECT deal_ref, member_id, price_kopecks, kept_kopecks, paid_at, revision, rules_version, noted_points"
         " FROM orders ORDER BY id",

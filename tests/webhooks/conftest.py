@@ -14,7 +14,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 from flask.testing import FlaskClient
-from kopilka_testing import ROOT, Shop, SilentBell, StandingClock, settle, tbank_body
+from kopilka_testing import ROOT, Shop, SilentBell, StandingClock, posted, settle, tbank_body
 from web_testing import Server, StartServer
 
 from config.settings import load_settings
@@ -78,7 +78,7 @@ def pay(rt: Runtime, shop: Shop) -> Callable[..., Member]:
 
     def paid(buyer: str = "Анна Петрова", *, kopecks: int = 499_000) -> Member:
         deal_id, contact_id = shop.deal(kopecks / 100, buyer=buyer)
-        inbox.accept_payment(rt, "tbank", {}, tbank_body(deal_id, kopecks=kopecks), None)
+        inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, kopecks=kopecks)))
         settle(rt)
         account = lookup.by_contact(rt, contact_id)
         assert account is not None, "the payment did not settle"

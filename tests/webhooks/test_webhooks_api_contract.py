@@ -21,6 +21,8 @@ from webhooks.api import examples
 from webhooks.api.routes import ROUTES
 from webhooks.app import create_app
 
+pytestmark = pytest.mark.slow
+
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",

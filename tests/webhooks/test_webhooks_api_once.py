@@ -23,6 +23,8 @@ from flows.runtime import Runtime
 from loyalty.rules import ActionReward, GiftRules, RedeemRules
 from webhooks.app import create_app
 
+pytestmark = pytest.mark.slow
+
 PIN = "2468"
 TENT = {"items": [{"sku": "TENT", "gross_kopecks": 499_000}]}
 

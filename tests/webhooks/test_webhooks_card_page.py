@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
-from kopilka_testing import StandingClock, settle, tbank_body
+from kopilka_testing import StandingClock, posted, settle, tbank_body
 
 from flows import inbox, lookup, sweep
 from flows.runtime import Runtime
@@ -130,7 +130,7 @@ def test_the_history_and_the_balance_follow_time_and_returns(
     member = pay(kopecks=499_000)
     clock.forward(days=15)
     sweep.sweep_once(rt)
-    inbox.accept_payment(rt, "tbank", {}, _refund_of(member, rt), None)
+    inbox.accept_payment(rt, "tbank", posted(_refund_of(member, rt)))
     settle(rt)
 
     page = Page(client.get(f"/c/{member.card_token}").text)

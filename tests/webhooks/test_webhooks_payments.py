@@ -171,7 +171,7 @@ def test_a_payment_without_a_deal_waits_for_a_person_with_the_reason(
     assert reply.data == b"OK"
     row = stored()[0]
     assert row.state == "parked"
-    assert row.outcome.startswith("В платеже нет номера сделки")
+    assert "неясно, к какой сделке" in row.outcome
 
 
 SENDERS = [

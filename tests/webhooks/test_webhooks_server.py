@@ -30,6 +30,8 @@ from web_testing import Server, StartServer
 from flows import access, lookup
 from flows.runtime import Runtime
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 256 * 1024
 YOOKASSA_IP = "77.75.156.11"
 FOREIGN_IP = "203.0.113.9"

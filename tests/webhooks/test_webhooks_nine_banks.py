@@ -1,0 +1,141 @@
+"""Each acquirer from the buyer's payment to the deal's points and back, over HTTP in both directions.
+
+The simulated banks sign, ask and answer from their documentation and share no code with the product: two independent
+readings of the same pages meet here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kopilka_testing import SHOPS, Shop, StandingClock, programme_with_token, settle
+from werkzeug.serving import make_server
+
+from flows import lookup
+from flows.runtime import Runtime
+from storage import orders, payments, verify
+from webhooks.app import create_app
+
+pytestmark = pytest.mark.slow
+
+PUSHED_REFUNDS = ("yookassa", "cloudpayments", "sber", "alfabank", "stripe")
+"""Those who tell of part refunds by themselves; of the others' a person or the reconciliation learns."""
+
+EVERY_BANK = ("yookassa", "tbank", "cloudpayments", "robokassa", "sber", "alfabank", "prodamus", "paykeeper", "stripe")
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    """The banks' own: Stripe dates what it signs."""
+    return StandingClock(datetime.now(UTC))
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], simulator: Shop, tmp_path: Path) -> dict[str, str]:
+    """All nine acquirers in the rules file."""
+    path = programme_with_token(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    lines = []
+    for name, credentials in (
+        SHOPS | {"paykeeper": SHOPS["paykeeper"] | {"server": "shop.server.paykeeper.ru"}}
+    ).items():
+        shown = {key: "env:" + f"{name}_{key}".upper() for key in credentials}
+        lines.append(f"  - {{provider: {name}, {', '.join(f'{key}: {value}' for key, value in shown.items())}}}")
+        environment |= {f"{name}_{key}".upper(): value for key, value in credentials.items()}
+        environment[f"{name.upper()}_API_URL"] = simulator.bank_url
+    path.write_text(text.rstrip() + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return environment | {"PROGRAMME": str(path)}
+
+
+@pytest.fixture
+def door(rt: Runtime, shop: Shop) -> Iterator[Runtime]:
+    """The product's web side, where the banks' callbacks go."""
+    server = make_server("127.0.0.1", 0, create_app(rt), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    shop.bank("POST", "/sim/peers", {"payments_url": f"http://127.0.0.1:{server.server_port}/webhooks/payments"})
+    yield rt
+    shop.bank("POST", "/sim/peers", {"payments_url": ""})
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+def paid(rt: Runtime, shop: Shop, bank: str, **order: Any) -> tuple[int, str]:
+    """A deal whose buyer pays through this bank, and the bank's name of the payment."""
+    deal_id, _ = shop.deal(4_990)
+    made = shop.crm("POST", f"/sim/deals/{deal_id}/pay", {"acquirer": bank, **order})
+    return deal_id, str(made["payment"]["id"])
+
+
+def until(rt: Runtime, is_so: Callable[[], bool]) -> None:
+    """Works what comes until it is so; the banks send from threads of their own."""
+    begin = time.monotonic()
+    while not is_so():
+        assert time.monotonic() - begin < PATIENCE_S, lookup.events(rt, states=["parked", "waiting"], limit=5)[0]
+        time.sleep(0.05)
+        settle(rt)
+
+
+def kept(rt: Runtime, deal_id: int) -> int:
+    with rt.db.begin() as tx:
+        found = orders.find(tx, deal_id)
+        return -1 if found is None else found.kept_kopecks
+
+
+def has_payment(rt: Runtime, deal_id: int) -> bool:
+    """Not the stage alone: the bank's word has arrived."""
+    with rt.db.begin() as tx:
+        found = orders.find(tx, deal_id)
+        return found is not None and any(one.totals.kept_kopecks for one in payments.of_order(tx, found.id))
+
+
+def is_whole(rt: Runtime) -> bool:
+    with rt.db.begin() as tx:
+        verdict = verify.verify(tx)
+    assert verdict.is_whole, verdict.faults
+    return True
+
+
+@pytest.mark.parametrize("bank", EVERY_BANK)
+def test_a_payment_becomes_points(door: Runtime, shop: Shop, bank: str) -> None:
+    deal_id, _ = paid(door, shop, bank)
+
+    until(door, lambda: has_payment(door, deal_id))
+
+    assert kept(door, deal_id) == 499_000
+    assert is_whole(door)
+
+
+@pytest.mark.parametrize("bank", PUSHED_REFUNDS)
+def test_two_equal_part_refunds_are_two_and_the_rest_leaves_nothing(door: Runtime, shop: Shop, bank: str) -> None:
+    deal_id, payment_id = paid(door, shop, bank)
+    until(door, lambda: has_payment(door, deal_id))
+
+    for left in (399_000, 299_000):
+        shop.bank("POST", f"/sim/payments/{payment_id}/refund", {"amount_kopecks": 100_000})
+        until(door, lambda left=left: kept(door, deal_id) == left)  # type: ignore[misc]
+    shop.bank("POST", f"/sim/payments/{payment_id}/refund", {"amount_kopecks": 299_000})
+    until(door, lambda: kept(door, deal_id) == 0)
+
+    assert is_whole(door)
+
+
+@pytest.mark.parametrize("bank", EVERY_BANK)
+def test_callbacks_said_again_in_any_order_change_nothing(door: Runtime, shop: Shop, bank: str) -> None:
+    deal_id, payment_id = paid(door, shop, bank)
+    until(door, lambda: has_payment(door, deal_id))
+
+    shop.bank("POST", f"/sim/payments/{payment_id}/resend", {"copies": 3, "shuffle": True})
+    time.sleep(0.5)
+    settle(door)
+
+    assert kept(door, deal_id) == 499_000
+    assert is_whole(door)

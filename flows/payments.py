@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from connector.acquiring.base import Fetched, Ignored, NeedsFetch, NotOurs
 from connector.acquiring.base import NeedsPerson as AcquirerNeedsPerson
-from connector.errors import BadReply
+from connector.errors import BadReply, NotConfigured
 from flows import deal_payments, deals, matching, points
 from flows.settle import ClaimLost, NeedsPerson
+from loyalty.events import PaymentFacts
 from storage import boxes, inbox, orders
 from storage import payments as payments_storage
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from flows.matching import Home
     from flows.runtime import Runtime
-    from loyalty.events import PaymentFacts
     from loyalty.matching import Choice
     from storage.inbox import InboxRow
     from storage.orders import Order
@@ -42,6 +42,8 @@ def record(rt: Runtime, row: InboxRow) -> None:
     facts = replace(understood, occurred_at=occurred_at)
     with rt.db.begin() as tx:
         known = payments_storage.find(tx, facts.acquirer, facts.payment_ref)
+    if known is None:
+        facts = _with_its_payment(rt, facts)
     home = None if known is not None and known.order_id is not None else matching.find(rt, facts)
     if home is not None and home.is_unknown:
         _keep_unmatched(rt, row, facts, home.choice, now=now)
@@ -65,6 +67,19 @@ def record(rt: Runtime, row: InboxRow) -> None:
     needs_deal = rt.db.run(save)
     rt.failpoints.reach("inbox.after_commit")
     rt.bell.ring("inbox" if needs_deal else "outbox", row.claim.id)
+
+
+def _with_its_payment(rt: Runtime, facts: PaymentFacts) -> PaymentFacts:
+    """A refund heard of before its payment: the payment's own word may be lost, so the acquirer is asked if it can be."""
+    if facts.captured_kopecks or not (facts.refunds or facts.refunded_kopecks):
+        return facts
+    try:
+        found = rt.acquirers[facts.acquirer].fetch(facts.payment_ref)
+    except (NotImplementedError, NotConfigured):
+        return facts
+    if not isinstance(found, PaymentFacts):
+        return facts
+    return replace(found, refunds=(*found.refunds, *facts.refunds), occurred_at=found.occurred_at or facts.occurred_at)
 
 
 def _order(tx: sa.Connection, facts: PaymentFacts, known: Payment | None, home: Home | None, *, now: datetime) -> Order:

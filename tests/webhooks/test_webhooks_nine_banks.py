@@ -128,6 +128,19 @@ def test_two_equal_part_refunds_are_two_and_the_rest_leaves_nothing(door: Runtim
     assert is_whole(door)
 
 
+@pytest.mark.parametrize("bank", ["cloudpayments", "stripe"])
+def test_a_refund_heard_of_before_its_payment_asks_for_the_payment(door: Runtime, shop: Shop, bank: str) -> None:
+    shop.bank("POST", "/sim/faults", {"callback_lost": 1.0})
+    deal_id, payment_id = paid(door, shop, bank)
+    shop.bank("POST", "/sim/faults", {"callback_lost": 0.0})
+
+    shop.bank("POST", f"/sim/payments/{payment_id}/refund", {"amount_kopecks": 100_000})
+
+    until(door, lambda: has_payment(door, deal_id))
+    assert kept(door, deal_id) == 399_000
+    assert is_whole(door)
+
+
 @pytest.mark.parametrize("bank", EVERY_BANK)
 def test_callbacks_said_again_in_any_order_change_nothing(door: Runtime, shop: Shop, bank: str) -> None:
     deal_id, payment_id = paid(door, shop, bank)

@@ -70,7 +70,7 @@ def record(rt: Runtime, row: InboxRow) -> None:
 
 
 def _with_its_payment(rt: Runtime, facts: PaymentFacts) -> PaymentFacts:
-    """A refund heard of before its payment: the payment's own word may be lost, so the acquirer is asked if it can be."""
+    """A refund heard of before its payment: that word may be lost, so the acquirer is asked if it can be."""
     if facts.captured_kopecks or not (facts.refunds or facts.refunded_kopecks):
         return facts
     try:

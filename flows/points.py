@@ -14,11 +14,10 @@ import structlog
 from flows import book, segmenting
 from flows.order_sheet import read_sheet, state_of, terms_of
 from loyalty import accrual, calendar, redemption, reversal
-from loyalty.account import Cause, PointsMissing
+from loyalty.account import Cause
 from loyalty.orders import is_paid_without_points, money_of
 from loyalty.redemption import Spent
-from storage import holds, lots, members, orders, outbox
-from storage.db import refusal
+from storage import holds, lots, orders, outbox
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from loyalty.ledger import Lot
     from storage.holds import Hold
     from storage.orders import Counted, Order
-
-ACTIVATION_BATCH = 200
 
 _log = structlog.get_logger(__name__)
 
@@ -71,32 +68,6 @@ def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at:
     is_counted_now = order.counted_at is None and result.counted_at is not None
     _tell_deal(tx, rt, order, is_moved=bool(decision), is_counted_now=is_counted_now, now=now)
     return f"операций: {len(decision.transfers)}" if decision else "ничего не изменилось"
-
-
-def activate_members(rt: Runtime, *, now: datetime) -> int:
-    """Activates points whose day has come, one short transaction per member. Returns members changed; one who cannot be
-    changed is left for the next round."""
-    changed, after = 0, 0
-    while True:
-        with rt.db.begin() as tx:
-            due = lots.members_with_due(tx, now=now, after=after, limit=ACTIVATION_BATCH)
-        changed += sum(_activate_member(rt, member_id, now=now) for member_id in due)
-        if len(due) < ACTIVATION_BATCH:
-            return changed
-        after = due[-1]
-
-
-def _activate_member(rt: Runtime, member_id: int, *, now: datetime) -> bool:
-    def work(tx: sa.Connection) -> bool:
-        member = members.lock(tx, member_id)
-        account = book.open_account(tx, rt, member, now=now)
-        return bool(book.save(tx, rt, member_id, account, occurred_at=now))
-
-    try:
-        return rt.db.run(work)
-    except (sa.exc.DBAPIError, PointsMissing) as failure:  # one damaged or locked account must not stop all others
-        _log.error("activation_refused", member_id=member_id, error=refusal(failure) or str(failure))
-        return False
 
 
 def _touched_lots(tx: sa.Connection, sheet: Sheet, *, now: datetime) -> tuple[Lot, ...]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from flows import points
+from flows import nightly, points
 from flows.refusals import Denied
 from flows.runtime import ActiveRules, Runtime
 from loyalty.events import PaymentFacts
@@ -166,3 +166,8 @@ def refused_or_done(work: Callable[[], object]) -> str:
     except Denied as denied:
         return denied.code
     return "done"
+
+
+def activated(rt: Runtime, *, now: datetime) -> int:
+    """The night's job, now: how many members it changed."""
+    return sum(result.done for result in nightly.run_due(rt, now=now, only="activate", at_once=True))

@@ -17,14 +17,14 @@ from typing import Any, ClassVar
 
 import pytest
 import sqlalchemy as sa
-from flow_points_world import together
+from flow_points_world import activated, together
 from flow_shop_world import RULES, ShopWorld, opened
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from kopilka_testing import StandingClock
 
-from flows import adjusting, holds, nightly, people, points, shop
+from flows import adjusting, holds, nightly, people, shop
 from flows.adjusting import Adjustment
 from flows.refusals import Denied
 from loyalty import burning
@@ -215,7 +215,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.clock.forward(days=days)
         now = self.world.clock()
         self.known.seen["expired"] += holds.release_expired(self.world.rt, now=now)
-        points.activate_members(self.world.rt, now=now)
+        activated(self.world.rt, now=now)
         nightly.run_due(self.world.rt, now=now, only="burn", at_once=True)
         with self.world.rt.db.begin() as tx:
             assert lots.members_with_due(tx, now=now, limit=1) == []
@@ -315,7 +315,7 @@ class LedgerMachine(RuleBasedStateMachine):
             )
         self.world.clock.forward(days=3)
         holds.release_expired(self.world.rt, now=self.world.clock())
-        points.activate_members(self.world.rt, now=self.world.clock())
+        activated(self.world.rt, now=self.world.clock())
         assert self.world.is_whole()
         for member_id in self.known.members:
             balance = self.world.balance(member_id)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from flow_points_world import activated
 from flow_shop_world import RULES, TICKET, ShopWorld, opened
 from kopilka_testing import StandingClock
 from pydantic import SecretStr
 
-from flows import holds, points, shop
+from flows import holds, shop
 from flows.refusals import BadOrder, OrderDiffers
 from loyalty.basket import Basket, Line
 from loyalty.ledger import Balance
@@ -77,7 +78,7 @@ def test_points_that_could_not_be_taken_are_not_given_again(
     deal = world.deal(buyer)
     world.stage(deal, is_paid=True, price=499_000)
     world.clock.forward(days=20)
-    points.activate_members(world.rt, now=world.clock())
+    activated(world.rt, now=world.clock())
     spent = world.hold(buyer, 499, ref="elsewhere") if debt == "within_balance" else None
     before = world.balance(buyer)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from flow_points_world import refused_or_done, together
+from flow_points_world import activated, refused_or_done, together
 from flow_shop_world import RULES, TICKET, ShopWorld, opened
 from kopilka_testing import StandingClock
 
-from flows import adjusting, holds, people, points, quoting, shop
+from flows import adjusting, holds, people, quoting, shop
 from flows.adjusting import Adjustment
 from flows.people import Names, Person
 from flows.refusals import MemberNotFound, MergeRefused
@@ -158,7 +158,7 @@ def test_points_due_at_the_merge_become_available_and_what_has_ended_burns(world
     world.clock.forward(days=20)
 
     merge(world, gone, kept)
-    points.activate_members(world.rt, now=world.clock())
+    activated(world.rt, now=world.clock())
 
     assert world.balance(kept) == Balance(available=599 if ("expire", 70) in world.moves(kept) else 669)
     assert quoting.quote(world.rt, Names(member_id=kept), TICKET, redeem=0).checkout.spending.max_points == 599

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flow_points_world import activated
 from flow_shop_world import ShopWorld, opened, shipped_rules
 from kopilka_testing import Shop, StandingClock, hook_body, posted, settle, tbank_body, yookassa_body
 
-from flows import inbox, lookup, points
+from flows import inbox, lookup
 from flows.runtime import Runtime
 from loyalty.ledger import Balance
 from loyalty.programme import WelcomeRules
@@ -112,7 +113,7 @@ def test_v14_points_become_available_on_24_january_and_28_february(world: ShopWo
     world.pay(first, 499_000, 499_000)
     assert world.balance(buyer) == Balance(pending=220, debt=799)
     world.clock.at = datetime(2026, 2, 27, 21, 0, tzinfo=UTC)
-    points.activate_members(world.rt, now=world.clock())
+    activated(world.rt, now=world.clock())
     assert world.balance(buyer) == Balance(debt=579)
 
     world.clock.at = datetime(2026, 3, 5, 9, 0, tzinfo=UTC)
@@ -157,10 +158,10 @@ def _v14(world: ShopWorld) -> tuple[int, int, int]:
     world.pay(first, 499_000)
     assert world.balance(buyer) == Balance(pending=499, available=300)
     world.clock.at = datetime(2026, 1, 23, 20, 59, 59, tzinfo=UTC)  # one second before midnight in Moscow
-    assert points.activate_members(world.rt, now=world.clock()) == 0
+    assert activated(world.rt, now=world.clock()) == 0
     world.clock.at = datetime(2026, 1, 23, 21, 0, tzinfo=UTC)
-    assert points.activate_members(world.rt, now=world.clock()) == 1
-    assert points.activate_members(world.rt, now=world.clock()) == 0
+    assert activated(world.rt, now=world.clock()) == 1
+    assert activated(world.rt, now=world.clock()) == 0
     assert world.balance(buyer) == Balance(available=799)
     world.clock.at = datetime(2026, 2, 14, 9, 0, tzinfo=UTC)
     world.wish(second, 799, price=300_000)
@@ -179,7 +180,7 @@ def test_v16_what_burnt_is_not_taken_back_with_the_order(world: ShopWorld) -> No
     with world.rt.db.begin() as tx:
         tx.execute(sa.text("UPDATE lot SET notified_at = :now"), {"now": world.clock()})
     world.clock.forward(days=200)
-    points.activate_members(world.rt, now=world.clock())
+    activated(world.rt, now=world.clock())
     world.pay(other, 489_000)
 
     world.pay(deal, 499_000, 499_000)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flow_points_world import World
+from flow_points_world import World, activated
 from flow_shop_world import RULES, opened
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kopilka_testing import ROOT, Shop, StandingClock, posted, settle, tbank_body
 
 from cli.services.postgres import RunningPostgres, create_database, drop_database
-from flows import inbox, lookup, points, sweep
+from flows import inbox, lookup, sweep
 from flows.runtime import Runtime
 from loyalty.ledger import Balance
 from loyalty.programme import SegmentRule
@@ -217,7 +217,7 @@ def test_a_book_of_the_first_schema_goes_on_under_the_new_programme(
         world.buy(4, redeem=300, ref="new")
         assert world.balance(4) == Balance(pending=100 + 469)
         world.clock.forward(days=20)
-        points.activate_members(world.rt, now=world.clock())
+        activated(world.rt, now=world.clock())
         assert world.balance(4) == Balance(available=569)
         assert world.is_whole()
     drop_database(postgres_server.url, "test_old_book")

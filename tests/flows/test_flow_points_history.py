@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flow_points_world import WorkerDied, World
+from flow_points_world import WorkerDied, World, activated
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,7 +26,6 @@ from hypothesis.stateful import (
 from kopilka_testing import StandingClock
 from sqlalchemy.exc import IntegrityError
 
-from flows import points
 from flows.runtime import Runtime
 from loyalty.ledger import Decision, Transfer
 from storage import ledger, lots, members
@@ -121,7 +120,7 @@ class History(RuleBasedStateMachine):
     @rule(days=st.integers(1, 20))
     def days_pass(self, days: int) -> None:
         self.clock.forward(days=days)
-        points.activate_members(self.world.rt, now=self.clock())
+        activated(self.world.rt, now=self.clock())
         with self.world.rt.db.begin() as tx:
             assert lots.members_with_due(tx, now=self.clock(), limit=9) == []
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from flow_points_world import together
+from flow_points_world import activated, together
 from flow_shop_world import ShopWorld, opened, shipped_rules
 from kopilka_testing import StandingClock
 
 from connector.amocrm.leads import Deal
-from flows import deals, points
+from flows import deals
 from flows.runtime import Runtime
 from loyalty.ledger import Balance
 from storage import inbox, members
@@ -87,7 +87,7 @@ def test_points_that_become_due_while_they_are_returned_are_neither_lost_nor_kep
 
     def work(number: int) -> None:
         if number < 2:
-            points.activate_members(world.rt, now=clock())
+            activated(world.rt, now=clock())
         else:
             for deal in own[:: 1 if number == 2 else -1]:
                 world.pay(deal, 499_000, 499_000)
@@ -104,7 +104,7 @@ def test_two_sweeps_at_once_activate_each_lot_once(world: ShopWorld, clock: Stan
         world.pay(world.deal(buyer), 499_000)
     clock.forward(days=20)
 
-    changed = together(3, lambda _: points.activate_members(world.rt, now=clock()))
+    changed = together(3, lambda _: activated(world.rt, now=clock()))
 
     assert sum(changed) == ROUNDS
     assert [world.balance(buyer) for buyer in buyers] == [Balance(available=799)] * ROUNDS

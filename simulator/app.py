@@ -52,7 +52,7 @@ def crm_app(settings: Settings, directory: Path) -> tuple[Flask, Crm]:
     _recall_peers(settings, store)
     world.open_account(crm)
     hooks.attach(crm)
-    app = _flask()
+    app = _flask(settings)
     app.extensions["crm"] = crm
     limits.guard(app, crm)
     blueprints = (
@@ -76,7 +76,7 @@ def bank_app(settings: Settings, directory: Path) -> tuple[Flask, Bank]:
         policies |= provider.policies(own)
     mailer.tried = lambda delivery, _ok, _quick: notices.hear(own, delivery)
     _recall_peers(settings, store)
-    app = _flask()
+    app = _flask(settings)
     app.extensions["bank"] = own
     bank_controls.guard(app, own)
     # Two banks on one platform share a blueprint.
@@ -90,15 +90,16 @@ def mail_app(settings: Settings, directory: Path) -> tuple[Flask, Mail]:
     """The inbox of the mail server and its world; the caller starts the SMTP side and closes `store`."""
     mail = Mail(settings, Store(directory / "mail.jsonl"), VirtualClock(directory), Refusals())
     _recall_peers(settings, mail.store)
-    app = _flask()
+    app = _flask(settings)
     app.extensions["mail"] = mail
     app.register_blueprint(mail_controls.bp)
     return app, mail
 
 
-def _flask() -> Flask:
+def _flask(settings: Settings) -> Flask:
     app = Flask("simulator")
-    app.jinja_env.globals["acquirers"] = TITLES
+    offered = {name: title for name, title in TITLES.items() if name in settings.bank.named}
+    app.jinja_env.globals["acquirers"] = offered or TITLES
     app.jinja_env.filters.update(moscow=moscow, clock_time=clock_time, roubles=roubles)
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(_page_headers)

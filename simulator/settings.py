@@ -32,7 +32,7 @@ class CrmSettings:
 @dataclass(frozen=True)
 class BankSettings:
     """Merchant accounts of T-Bank and YooKassa, the other shops by acquirer, and the key that signs Google
-    service-account assertions."""
+    service-account assertions. `named`: the acquirers that the file names, none: all are offered to a buyer."""
 
     terminal: str = "1700000000000DEMO"
     password: str = "simulated-terminal-password"  # noqa: S105 - a toy account's
@@ -40,6 +40,7 @@ class BankSettings:
     secret: str = "simulated-shop-secret"  # noqa: S105 - a toy account's
     shops: dict[str, shops.Shop] = field(default_factory=shops.usual)
     google_public_key: str = ""
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def load(path: Path) -> Settings:
             **bank.get("yookassa", {}),
             shops=shops.told(bank),
             google_public_key=data.get("google", {}).get("public_key", ""),
+            named=tuple(bank),
         ),
         shop=ShopSettings(**data.get("shop", {})),
         peers=peers,

@@ -31,7 +31,7 @@ def test_the_owner_sees_what_waits_and_repeats_it(
             break
         time.sleep(0.1)
         page.get_by_role("link", name="Обновить").click()
-    expect(row).to_contain_text("В платеже нет номера сделки")
+    expect(row).to_contain_text("неясно, к какой сделке он относится")
     page.screenshot(path=screenshots / "console.png", full_page=True)
     row.get_by_role("button", name="Повторить").click()
 

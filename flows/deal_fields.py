@@ -73,9 +73,9 @@ def refresh(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> 
     with rt.db.begin() as tx:
         found = [one for one in orders.by_ids(tx, order_ids).values() if one.deal_ref is not None and one.member_id]
         wanted = {order.id: wanted_fields(tx, rt, order) for order in found}
-    deal_payments.advance(rt, rt.crm, found, hold)
     _push(rt, rt.crm, found, {one: _by_id(ids, values) for one, values in wanted.items()}, hold)
     _tell(rt, rt.crm, found, hold)
+    deal_payments.advance(rt, rt.crm, found, hold)  # last: a stage that cannot be set keeps nothing else back
     known = {order.id for order in found}
     return {one: "поля сделки обновлены" if one in known else "сделки в CRM нет" for one in order_ids}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from connector.acquiring import ACQUIRERS
-from connector.amocrm.leads import LOST_STATUS_ID, WON_STATUS_ID, DealChange
+from connector.amocrm.leads import DealChange
 from flows import deal_stages
 from flows.order_sheet import price_in_money
 from storage import deal_marks, outbox, payments
@@ -72,13 +72,13 @@ def advance(rt: Runtime, crm: AmoCrm, found: Sequence[Order], hold: Callable[[],
     changes = [
         DealChange(deal.id, {}, stages.entry)
         for deal in present.values()
-        if deal.pipeline_id == stages.entry[0] and deal.status_id not in (LOST_STATUS_ID, WON_STATUS_ID)
+        if not deal.is_deleted and (deal.pipeline_id, deal.status_id) in stages.before
     ]
-    hold()
-    with rt.db.begin() as tx:  # before the write: a manager's later move is never undone by a repeated attempt
-        deal_marks.save_stage_moved(tx, [order.id for order in due])
     if changes:
+        hold()
         crm.update_deals(changes)
+    with rt.db.begin() as tx:  # only now: an attempt that failed is repeated, and finds deals that did move past it
+        deal_marks.save_stage_moved(tx, [order.id for order in due])
 
 
 def _is_paid(tx: sa.Connection, rt: Runtime, order: Order) -> bool:

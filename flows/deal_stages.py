@@ -19,10 +19,12 @@ PAID_STAGES = "paid_stages"
 
 @dataclass(frozen=True)
 class PaidStages:
-    """(pipeline, stage) pairs that mean paid; `entry` is the configured one, where a paid deal is put."""
+    """(pipeline, stage) pairs that mean paid; `entry` is the configured one, where a paid deal is put, `before`
+    are those of its funnel from which it is put there."""
 
     all: frozenset[tuple[int, int]]
     entry: tuple[int, int]
+    before: frozenset[tuple[int, int]]
 
 
 def paid(rt: Runtime, crm: AmoCrm) -> PaidStages:
@@ -31,11 +33,15 @@ def paid(rt: Runtime, crm: AmoCrm) -> PaidStages:
     names = rt.crm_names
     wanted = f"{names.pipeline}\n{names.paid_status}\n{names.refund_status}"
     cached = rt.directory.get(PAID_STAGES)
-    if cached is None or cached.get("for") != wanted or "entry" not in cached:
+    if cached is None or cached.get("for") != wanted or "before" not in cached:
         cached = {"for": wanted, **_look_up_stages(crm, names)}
         rt.directory.put(PAID_STAGES, cached)
     entry = cached["entry"]
-    return PaidStages(frozenset((pipeline, stage) for pipeline, stage in cached["stages"]), (entry[0], entry[1]))
+    return PaidStages(_pairs(cached["stages"]), (entry[0], entry[1]), _pairs(cached["before"]))
+
+
+def _pairs(stored: list[list[int]]) -> frozenset[tuple[int, int]]:
+    return frozenset((pipeline_id, status_id) for pipeline_id, status_id in stored)
 
 
 def _look_up_stages(crm: AmoCrm, names: AmoCrmConfig) -> dict[str, list[Any]]:
@@ -50,7 +56,8 @@ def _look_up_stages(crm: AmoCrm, names: AmoCrmConfig) -> dict[str, list[Any]]:
         unpaid.add(pipeline.statuses[_place(pipeline, names.refund_status, "amocrm.refund_status")][0])
     ids = {status_id for status_id, _ in pipeline.statuses[paid:]} | {WON_STATUS_ID}
     stages = [[pipeline.id, status_id] for status_id in sorted(ids - unpaid)]
-    return {"stages": stages, "entry": [pipeline.id, pipeline.statuses[paid][0]]}
+    before = [[pipeline.id, status_id] for status_id, _ in pipeline.statuses[:paid] if status_id not in unpaid]
+    return {"stages": stages, "entry": [pipeline.id, pipeline.statuses[paid][0]], "before": before}
 
 
 def _place(pipeline: Pipeline, name: str, rule: str) -> int:

@@ -75,7 +75,7 @@ def _with_its_payment(rt: Runtime, facts: PaymentFacts) -> PaymentFacts:
         return facts
     try:
         found = rt.acquirers[facts.acquirer].fetch(facts.payment_ref)
-    except (NotImplementedError, NotConfigured):
+    except NotConfigured:
         return facts
     if not isinstance(found, PaymentFacts):
         return facts

@@ -43,7 +43,7 @@ def choose(candidates: Sequence[Candidate], amount_kopecks: int) -> Choice:
     """The deal with this order number; else the only open deal of the payer that costs just this. With two that do, or
     with one that costs something else, a person decides."""
     numbered = [one for one in candidates if one.found_by == "order number"]
-    fitting = [one for one in candidates if one.is_open and amount_kopecks in one.dues_kopecks]
+    fitting = [one for one in candidates if one.is_open and amount_kopecks > 0 and amount_kopecks in one.dues_kopecks]
     chosen = numbered if len(numbered) == 1 else [] if numbered else fitting
     ordered = tuple(sorted(candidates, key=lambda one: _distance(one, amount_kopecks)))[:SUGGESTED_MAX]
     if len({one.deal_ref for one in chosen}) == 1:

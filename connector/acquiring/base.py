@@ -157,8 +157,8 @@ class Acquirer(ABC):
         """What a verified notification says. Raises BadReply."""
 
     def fetch(self, payment_ref: str) -> Fetched:
-        """The payment's state by API. Raises ConnectorError."""
-        raise NotImplementedError(f"{self.name} has no way to ask for {payment_ref}")
+        """The payment's state by API. Raises ConnectorError, NotConfigured where it cannot be asked."""
+        raise NotConfigured(f"{self.name}: there is no way to ask for {payment_ref}")
 
 
 def json_notification(raw: bytes, *, numbers: Callable[[str], Any] | None = None) -> dict[str, Any]:

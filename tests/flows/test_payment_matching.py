@@ -126,6 +126,22 @@ def test_a_deal_paid_in_full_is_put_into_its_stage_once(desk: Desk) -> None:
     desk.check()
 
 
+@pytest.mark.parametrize("stage", ["Отправлен", "Возврат"])
+def test_a_deal_that_went_further_than_paid_is_not_put_back(desk: Desk, stage: str) -> None:
+    from dataclasses import replace
+
+    desk.rt.file = replace(desk.rt.file, amocrm=replace(desk.rt.crm_names, move_paid_deals=True))
+    desk.opens()
+    desk.shop.move(desk.deal_id, stage)  # its hook is late
+
+    inbox.accept_payment(desk.rt, "tbank", posted(tbank_body(desk.deal_id)))
+    settle(desk.rt)
+
+    assert desk.shop.state(desk.deal_id)["deals"][0]["status"] == stage
+    desk.listen()
+    desk.check()
+
+
 def test_refunds_with_names_count_once_each_and_a_won_dispute_gives_the_points_back(desk: Desk) -> None:
     desk.opens()
     desk.bank_says()

@@ -33,6 +33,10 @@ def test_a_deal_is_chosen_only_if_no_other_may_be_meant(candidates: list[Candida
     assert choose(candidates, 499_000).deal_ref == chosen
 
 
+def test_no_money_fits_no_deal_though_points_pay_all_of_it() -> None:
+    assert choose([deal(1, 0)], 0).deal_ref is None
+
+
 def test_the_likeliest_are_suggested_first() -> None:
     far, near, closed = deal(1, 10), deal(2, 480_000), deal(3, 499_000, is_open=False)
     number = deal(4, by="order number")

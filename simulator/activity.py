@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from simulator import customers, hooks
+from simulator import catalogs, customers, hooks
 from simulator.answers import (
     Error,
     Json,
@@ -42,6 +42,8 @@ def account() -> Response:
     extra: Json = {}
     if "is_api_filter_enabled" in request.args.get("with", ""):
         extra["is_api_filter_enabled"] = True
+    if "invoices_settings" in request.args.get("with", ""):
+        extra["invoices_settings"] = catalogs.invoices_settings(crm)
     return hal(
         {
             "id": config.account_id,

@@ -11,12 +11,15 @@ from simulator import (
     activity,
     bank_controls,
     card_controls,
+    catalogs,
     contacts,
     controls,
     customers,
     definitions,
+    elements,
     google,
     hooks,
+    invoice_controls,
     leads,
     limits,
     links,
@@ -24,6 +27,7 @@ from simulator import (
     notices,
     oauth,
     pages,
+    pay_page,
     purchases,
     segments,
     world,
@@ -57,6 +61,7 @@ def crm_app(settings: Settings, directory: Path) -> tuple[Flask, Crm]:
     limits.guard(app, crm)
     blueprints = (
         *(pages.bp, controls.bp, card_controls.bp, oauth.bp, activity.bp, definitions.bp, links.bp, hooks.bp),
+        *(catalogs.bp, elements.bp, invoice_controls.bp),
         *(leads.pipelines, leads.bp, contacts.bp, contacts.companies),
         *(customers.modes, customers.bp, segments.bp, purchases.bp),
     )
@@ -81,7 +86,7 @@ def bank_app(settings: Settings, directory: Path) -> tuple[Flask, Bank]:
     bank_controls.guard(app, own)
     # Two banks on one platform share a blueprint.
     apis = dict.fromkeys(provider.blueprint for provider in PROVIDERS.values() if provider.blueprint is not None)
-    for blueprint in (bank_controls.bp, google.bp, *apis):
+    for blueprint in (bank_controls.bp, pay_page.bp, google.bp, *apis):
         app.register_blueprint(blueprint)
     return app, own
 

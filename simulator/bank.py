@@ -1,7 +1,8 @@
 """The simulated bank: the life of a payment, and the notices that every change of one sends out.
 
-Owns the states: new, authorized, captured (and refunded in parts, and disputed), canceled, rejected. How a payment
-looks to a caller and in a notification is the business of its acquirer's file.
+Owns the states: new, authorized, captured (and refunded in parts, and disputed), canceled (by the shop, or because the
+link has expired), rejected. How a payment looks to a caller and in a notification is the business of its acquirer's
+file.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.bank_world import Bank, PaymentError
-from simulator.notices import send, tell
+from simulator.notices import send, silently, tell
 from simulator.store import Record
 
 
 def create(bank: Bank, acquirer: str, amount_kopecks: int, **own: Any) -> Record:
     """A payment nobody has paid yet. `own`: order_id, lead_id, attempt, metadata, description, two_stage, payer, ...
 
-    Raises PaymentError.
+    For links: `receipt`, `return_url` and `fail_url` for the payer, `due_at` until when it can be paid, `link_id` where
+    the acquirer gives the link a name of its own. Raises PaymentError.
     """
     provider = bank.providers[acquirer]
     if own.get("two_stage") and not provider.two_stage:
@@ -36,6 +38,12 @@ def create(bank: Bank, acquirer: str, amount_kopecks: int, **own: Any) -> Record
         "copies": 0,
         "shuffle": None,
         "lost": None,
+        "silent": False,
+        "receipt": None,
+        "return_url": "",
+        "fail_url": "",
+        "due_at": None,
+        "link_id": "",
         **own,
         "amount": amount_kopecks,
         "captured": 0,
@@ -46,6 +54,8 @@ def create(bank: Bank, acquirer: str, amount_kopecks: int, **own: Any) -> Record
         "created_at": bank.clock.now(),
         "captured_at": None,
     }
+    if payment["link_id"]:
+        bank.store.put("links", payment["link_id"], {"payment_id": payment_id})
     return bank.store.put("payments", payment_id, payment)
 
 
@@ -54,6 +64,7 @@ def authorize(bank: Bank, payment: Record) -> None:
 
     Where the acquirer asks the shop first, this only asks; the answer calls again.
     """
+    expire_if_due(bank, payment)
     _expect(payment, "new")
     ask = bank.provider_of(payment).ask
     if ask is not None and not payment.get("asked"):
@@ -84,14 +95,32 @@ def cancel(bank: Bank, payment: Record) -> None:
     if captured and bank.provider_of(payment).reverses_captured and not payment["refunded"]:
         payment["refunded"] = payment["captured"]
     elif payment["status"] not in ("new", "authorized"):
-        raise PaymentError("платёж уже проведён")
+        raise PaymentError("срок ссылки вышел" if payment.get("expired") else "платёж уже проведён")
     payment["held"] = payment["status"] != "new"
     payment["status"] = "canceled"
     tell(bank, payment, ["canceled"])
 
 
+def expire(bank: Bank, payment: Record) -> None:
+    """The link may not be paid any more, because its time is over."""
+    _expect(payment, "new")
+    if payment.get("due_at") is None:
+        raise PaymentError("у этой ссылки нет срока")
+    payment.update(status="canceled", held=False, expired=True)
+    tell(bank, payment, ["expired"])
+
+
+def expire_if_due(bank: Bank, payment: Record) -> None:
+    """Lets the clock do it; nobody is told."""
+    due_at = payment.get("due_at")
+    if payment["status"] == "new" and due_at is not None and bank.clock.now() >= due_at:
+        with silently(payment):
+            expire(bank, payment)
+
+
 def reject(bank: Bank, payment: Record) -> None:
     """The payer's card said no."""
+    expire_if_due(bank, payment)
     _expect(payment, "new")
     payment["status"] = "rejected"
     tell(bank, payment, ["rejected"])
@@ -154,5 +183,7 @@ def _capture(bank: Bank, payment: Record, amount: int) -> None:
 
 
 def _expect(payment: Record, status: str) -> None:
+    if payment.get("expired"):
+        raise PaymentError("срок ссылки вышел")
     if payment["status"] != status:
         raise PaymentError(f"платёж в состоянии {payment['status']}, а нужно {status}")

@@ -17,7 +17,7 @@ from simulator.answers import Json, plain
 from simulator.bank_world import Bank, the_bank
 from simulator.deliveries import log_of
 from simulator.limits import WRITES, drop_connection, injected_error
-from simulator.notices import NOTICE, outline, resend
+from simulator.notices import NOTICE, outline, resend, silently
 from simulator.shared_controls import asked_object, explain_refusals, routes_for_all
 from simulator.store import Record
 from simulator.views import callback_view, payment_view
@@ -30,6 +30,7 @@ WHOLE: dict[str, Callable[[Bank, Record], None]] = {
     "cancel": payments.cancel,
     "void": payments.cancel,
     "reject": payments.reject,
+    "expire": payments.expire,
 }
 IN_PART: dict[str, Callable[[Bank, Record, int | None], object]] = {
     "capture": payments.capture,
@@ -60,20 +61,14 @@ def page() -> str:
     )
 
 
-@bp.get("/pay/<payment_id>")
-def payer_page(payment_id: str) -> str:
-    """What the payer sees on the bank's side: one button."""
-    bank = the_bank()
-    with bank.store.lock:
-        return render_template("payer.html", payment=payment_view(bank.payment(payment_id)))
-
-
 @bp.get("/sim/state")
 def state() -> Response:
     bank = the_bank()
     if "brief" in request.args:
         return plain({"version": bank.store.version, "now": bank.clock.instant().isoformat()})
     with bank.store.lock:
+        for row in bank.payments().values():
+            payments.expire_if_due(bank, row)
         rows = [dict(row) for row in bank.payments().values()]
         body = {
             "version": bank.store.version,
@@ -120,11 +115,15 @@ def pay() -> Response:
 
 @bp.post(f"/sim/payments/<payment_id>/<{STEPS}>")
 def step(payment_id: str, step: str) -> Response:
-    """The next step of a payment; `amount_kopecks` for a part of it, where a part makes sense."""
+    """The next step of a payment; `amount_kopecks` for a part of it, where a part makes sense.
+
+    With `silent` no callback tells the shop, as if it were done in the cabinet. That a link has expired is told only on
+    request: `silent: false`.
+    """
     bank, asked = the_bank(), asked_object()
     amount = None if asked.get("amount_kopecks") is None else int(asked["amount_kopecks"])
-    with bank.store.lock:
-        payment = bank.payment(payment_id)
+    quiet = bool(asked.get("silent", step == "expire"))
+    with bank.store.lock, silently(payment := bank.payment(payment_id), wanted=quiet):
         if step in WHOLE:
             WHOLE[step](bank, payment)
         elif step in IN_PART:
@@ -132,6 +131,16 @@ def step(payment_id: str, step: str) -> Response:
         else:
             payments.settle(bank, payment, won=step == "chargeback_won")
         return plain(outline(payment))
+
+
+@bp.get("/sim/payments/<payment_id>")
+def one_payment(payment_id: str) -> Response:
+    """All that is known of a payment, its receipt included; by its id or the name of its link."""
+    bank = the_bank()
+    with bank.store.lock:
+        payment = bank.payment(payment_id)
+        payments.expire_if_due(bank, payment)
+        return plain(payment_view(payment))
 
 
 @bp.post("/sim/payments/<payment_id>/resend")

@@ -71,8 +71,9 @@ class Bank:
         return [row for row in self.payments().values() if row["acquirer"] == acquirer]
 
     def payment(self, payment_id: str) -> Record:
-        """Raises LookupError."""
-        payment = self.payments().get(payment_id)
+        """By its id or the name of its link. Raises LookupError."""
+        link = self.store.table("links").get(payment_id)
+        payment = self.payments().get(link["payment_id"] if link else payment_id)
         if payment is None:
             raise LookupError(f"нет платежа {payment_id}")
         return payment

@@ -14,13 +14,14 @@ from simulator.answers import Json, plain
 from simulator.contacts import CONTACTS
 from simulator.controls import deal, spread_of
 from simulator.entities import Kind, change
+from simulator.field_values import NUMBERS, TEXTS
 from simulator.leads import LEADS
 from simulator.shared_controls import asked_object, explain_refusals
 from simulator.store import Record
 from simulator.views import contact_view, deal_view
 from simulator.world import Crm, the_crm
 
-BY_HAND = fields.TEXTS | fields.NUMBERS
+BY_HAND = TEXTS | NUMBERS
 
 bp = Blueprint("card_controls", __name__)
 explain_refusals(bp)
@@ -96,9 +97,9 @@ def _typed(definition: Record, value: Any) -> list[Json] | None:
     if value in (None, ""):
         return None
     several = value if isinstance(value, list) else [value]
-    if definition["type"] in fields.NUMBERS:
+    if definition["type"] in NUMBERS:
         several = [_plain_number(one) if isinstance(one, str) else one for one in several]
-    elif definition["type"] in fields.TEXTS:
+    elif definition["type"] in TEXTS:
         several = [str(one) for one in several]
     return [{"value": one} for one in several]
 

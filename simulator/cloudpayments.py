@@ -1,45 +1,32 @@
-"""CloudPayments: the JSON API behind Basic auth. Its notifications are `cloudpayments_notices`.
+"""CloudPayments: the JSON API behind Basic auth.
 
-Implements the acquirers reference section 4.
+Implements the acquirers reference section 4. Notifications are `cloudpayments_notices`, lists `cloudpayments_lists`,
+links `cloudpayments_orders`.
 """
 
 from __future__ import annotations
 
-import json
 import random
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, g, request
 
 from simulator import bank as payments
+from simulator import cloudpayments_lists as lists
 from simulator import cloudpayments_notices as notices
+from simulator import cloudpayments_orders as orders
 from simulator.answers import Json, plain
 from simulator.bank_world import Bank, PaymentError, Provider, number_id, the_bank
-from simulator.cloudpayments_notices import NAME, account, data
+from simulator.cloudpayments_notices import NAME
 from simulator.shops import CloudPaymentsShop
 from simulator.store import Record
-from simulator.wire import in_utc, is_basic, kopecks, lead_of
+from simulator.wire import is_basic, kopecks
 
 KEEP_ANSWERS_S = 3600
-PAGE = 100
-PAYMENT, REFUND = 0, 1
-STATUSES = {
-    "new": (1, "AwaitingAuthentication"),
-    "authorized": (2, "Authorized"),
-    "captured": (3, "Completed"),
-    "canceled": (4, "Cancelled"),
-    "rejected": (5, "Declined"),
-}
 
 bp = Blueprint(NAME, __name__)
 
 
-class Refusal(Exception):
-    """Success false with a Message."""
-
-
-@bp.errorhandler(Refusal)
 @bp.errorhandler(PaymentError)
 def refused(problem: Exception) -> Response:
     return plain({"Success": False, "Message": str(problem)})
@@ -55,9 +42,11 @@ def authenticate() -> Response | None:
     key = request.headers.get("X-Request-ID")
     if not key:
         return None
+    kept = bank.store.table("cloudpayments answers").get(f"{request.path}:{key}")
+    if kept and kept["at"] > bank.clock.now() - KEEP_ANSWERS_S:
+        return plain(kept["body"])
     g.cloudpayments_key = f"{request.path}:{key}"
-    kept = bank.store.table("cloudpayments answers").get(g.cloudpayments_key)
-    return plain(kept["body"]) if kept and kept["at"] > bank.clock.now() - KEEP_ANSWERS_S else None
+    return None
 
 
 @bp.after_request
@@ -74,7 +63,7 @@ def remember(response: Response) -> Response:
 def get_payment() -> Response:
     bank, number = the_bank(), str(_asked().get("TransactionId", ""))
     with bank.store.lock:
-        rows = [row for row in _transactions(bank) if str(row["TransactionId"]) == number]
+        rows = [row for row in lists.transactions(bank) if str(row["TransactionId"]) == number]
     return _told(rows)
 
 
@@ -83,30 +72,29 @@ def find() -> Response:
     """The last operation of an order, refunds included."""
     bank, order_id = the_bank(), str(_asked().get("InvoiceId", ""))
     with bank.store.lock:
-        rows = [row for row in _transactions(bank) if order_id and row["InvoiceId"] == order_id]
+        rows = [row for row in lists.transactions(bank) if order_id and row["InvoiceId"] == order_id]
     return _told(rows)
 
 
-@bp.post("/v2/payments/list")
-def list_transactions() -> Response:
-    """Operations of a period, refunds among them."""
+@bp.post("/payments/list")
+def list_day() -> Response:
     bank, asked = the_bank(), _asked()
-    statuses = asked.get("Statuses") or [name for _code, name in STATUSES.values()]
     with bank.store.lock:
-        rows = [row for row in _transactions(bank) if row["Status"] in statuses]
-    return _page(asked, rows, "CreatedDate")
+        return lists.of_day(bank, asked)
+
+
+@bp.post("/v2/payments/list")
+def list_period() -> Response:
+    bank, asked = the_bank(), _asked()
+    with bank.store.lock:
+        return lists.of_period(bank, asked)
 
 
 @bp.post("/chargebacks/list")
 def list_claims() -> Response:
-    """Claims, and after a won dispute their withdrawal."""
     bank, asked = the_bank(), _asked()
     with bank.store.lock:
-        disputes = [(payment, row) for payment in bank.payments_of(NAME) for row in payment["disputes"]]
-        rows = [_claim(payment, row, "Presentment", row["created_at"]) for payment, row in disputes]
-        won = [(payment, row) for payment, row in disputes if row["state"] == "won"]
-        rows += [_claim(payment, row, "Representment", row["closed_at"]) for payment, row in won]
-    return _page(asked, rows, "Date")
+        return lists.claims(bank, asked)
 
 
 @bp.post("/payments/refund")
@@ -129,33 +117,17 @@ def finish_hold(step: str) -> Response:
     return plain({"Success": True, "Message": None})
 
 
-@bp.post("/orders/create")
-def create_order() -> Response:
-    """An invoice with a link; the payer pays it on the bank's own page."""
+@bp.post("/orders/<any(create,cancel):step>")
+def change_order(step: str) -> Response:
     bank, asked = the_bank(), _asked()
-    amount, order_id, own = _sum(asked), str(asked.get("InvoiceId") or ""), asked.get("JsonData") or {}
     with bank.store.lock:
-        payment = payments.create(
-            bank,
-            NAME,
-            amount,
-            order_id=order_id,
-            lead_id=lead_of(order_id),
-            two_stage=bool(asked.get("RequireConfirmation")),
-            description=str(asked.get("Description", "")),
-            metadata=json.loads(own) if isinstance(own, str) else own,
-            payer={"email": asked.get("Email"), "phone": asked.get("Phone"), "account": asked.get("AccountId")},
-        )
-    model = {key: asked.get(key) for key in ("Email", "Phone", "Description", "RequireConfirmation")}
-    model |= {"Id": payment["id"], "Number": int(payment["id"]), "Amount": amount / 100, "Currency": "RUB"}
-    model |= {"Url": f"{request.host_url}pay/{payment['id']}", "StatusCode": 0, "Status": "Created"}
-    return plain({"Model": model, "Success": True, "Message": None})
+        return orders.create(bank, asked) if step == "create" else orders.cancel(bank, asked)
 
 
 def _asked() -> Json:
     asked: Any = request.get_json(silent=True) if request.is_json else request.form.to_dict()
     if not isinstance(asked, dict):
-        raise Refusal("Invalid request")
+        raise PaymentError("Invalid request")
     return asked
 
 
@@ -163,13 +135,13 @@ def _sum(asked: Json) -> int:
     try:
         return kopecks(asked.get("Amount"))
     except ValueError as wrong:
-        raise Refusal("Amount is invalid") from wrong
+        raise PaymentError("Amount is invalid") from wrong
 
 
 def _found(bank: Bank, asked: Json) -> Record:
     payment = bank.payments().get(str(asked.get("TransactionId", "")))
     if payment is None or payment["acquirer"] != NAME:
-        raise Refusal("Transaction not found")
+        raise PaymentError("Transaction not found")
     return payment
 
 
@@ -178,104 +150,6 @@ def _told(rows: list[Json]) -> Response:
     if not rows:
         return plain({"Success": False, "Message": "Not found"})
     return plain({"Model": rows[-1], "Success": rows[-1]["Status"] != "Declined", "Message": None})
-
-
-def _page(asked: Json, rows: list[Json], key: str) -> Response:
-    """Rows of a period by their date, oldest first, 100 on a page."""
-    try:
-        since, until = (_millis(asked.get(edge)) for edge in ("CreatedDateGte", "CreatedDateLte"))
-        skip = (int(asked.get("PageNumber", 0)) - 1) * PAGE
-    except ValueError as wrong:
-        raise Refusal("Invalid period") from wrong
-    if skip < 0:
-        raise Refusal("PageNumber is invalid")
-    found = [row for row in rows if since <= int(row[key][6:-2]) <= until]
-    found.sort(key=lambda row: int(row[key][6:-2]))
-    return plain({"Model": found[skip : skip + PAGE], "Success": True, "Message": None})
-
-
-def _transactions(bank: Bank) -> list[Json]:
-    """Payments and their refunds, each as a transaction, in the order of their numbers."""
-    rows = []
-    for payment in bank.payments_of(NAME):
-        rows.append(_payment(bank, payment))
-        rows.extend(_refund(bank, payment, row) for row in payment["refunds"])
-    return sorted(rows, key=lambda row: int(row["TransactionId"]))
-
-
-def _payment(bank: Bank, payment: Record) -> Json:
-    code, status = STATUSES[payment["status"]]
-    declined = {"Reason": notices.REASON["Reason"], "ReasonCode": int(notices.REASON["ReasonCode"])}
-    return {
-        **_transaction(bank, payment, payment["captured"] or payment["amount"], payment["created_at"]),
-        **notices.CARD,
-        "TransactionId": int(payment["id"]),
-        "ConfirmDate": None if payment["captured_at"] is None else _date(payment["captured_at"]),
-        "Status": status,
-        "StatusCode": code,
-        "Refunded": payment["refunded"] > 0,
-        "Name": payment["payer"].get("name"),
-        **(declined if payment["status"] == "rejected" else {}),
-    }
-
-
-def _refund(bank: Bank, payment: Record, row: Record) -> Json:
-    own = {"TransactionId": int(row["id"]), "OriginalTransactionId": int(payment["id"]), "Type": REFUND}
-    return {**_transaction(bank, payment, row["amount"], row["created_at"]), **own}
-
-
-def _transaction(bank: Bank, payment: Record, amount: int, at: float) -> Json:
-    """A finished operation of an order."""
-    shop: CloudPaymentsShop = bank.shop(NAME)
-    code, status = STATUSES["captured"]
-    return {
-        "PublicId": shop.public_id,
-        "OriginalTransactionId": None,
-        "Type": PAYMENT,
-        "Amount": amount / 100,
-        "Currency": "RUB",
-        "PaymentAmount": amount / 100,
-        "PaymentCurrency": "RUB",
-        "InvoiceId": payment["order_id"],
-        "AccountId": account(payment),
-        "Email": payment["payer"].get("email"),
-        "Description": payment["description"],
-        "JsonData": data(payment),
-        "CreatedDate": _date(at),
-        "CreatedDateIso": f"{in_utc(at):%Y-%m-%dT%H:%M:%S}",
-        "ConfirmDate": _date(at),
-        "TestMode": shop.test,
-        "Status": status,
-        "StatusCode": code,
-        "Reason": "Approved",
-        "ReasonCode": 0,
-        "Refunded": False,
-        "TotalFee": 0,
-    }
-
-
-def _claim(payment: Record, row: Record, operation: str, at: float) -> Json:
-    return {
-        "ChargeBackId": row["id"],
-        "TransactionId": int(payment["id"]),
-        "Amount": row["amount"] / 100,
-        "Currency": "RUB",
-        "Type": "Chargeback",
-        "Operation": operation,
-        "Card": "411111*******1111",
-        "Gateway": "Test",
-        "Date": _date(at),
-    }
-
-
-def _date(at: float) -> str:
-    return f"/Date({int(at * 1000)})/"
-
-
-def _millis(text: object) -> int:
-    """Raises ValueError."""
-    at = datetime.fromisoformat(str(text))
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _new_id(bank: Bank, kind: str) -> str:

@@ -115,7 +115,7 @@ def _to_pay(crm: Crm, lead: Record) -> float:
 
 @bp.post("/sim/deals/<int:deal_id>/refund")
 def refund(deal_id: int) -> Response:
-    """Gives back a sum (null: all that is left) over the deal's payments, the newest first."""
+    """Gives back a sum (null: all that is left) over the deal's payments, the newest first; `silent`: tells no shop."""
     crm, asked = the_crm(), asked_object()
     with crm.store.lock:
         deal(crm, deal_id)
@@ -134,7 +134,8 @@ def refund(deal_id: int) -> Response:
     for row in paid:
         part = min(left, row["captured"] - row["refunded"]) if row is not paid[-1] else left
         if part > 0:
-            payment = ask_bank(crm, f"/sim/payments/{row['id']}/refund", {"amount_kopecks": part})
+            order = {"amount_kopecks": part, "silent": bool(asked.get("silent"))}
+            payment = ask_bank(crm, f"/sim/payments/{row['id']}/refund", order)
             with crm.store.lock:
                 keep_payment(crm, payment)
             refunded.append(payment)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from typing import Any
 
-from simulator import fields
+from flask import Blueprint, Response, request
+
+from simulator import catalogs, fields
 from simulator.answers import (
     Error,
     Json,
@@ -20,6 +22,7 @@ from simulator.answers import (
     request_ids,
     self_link,
 )
+from simulator.field_values import TYPES
 from simulator.store import Record
 from simulator.world import Crm, the_crm
 
@@ -30,7 +33,24 @@ CHANGEABLE = ("name", "code", "sort", "group_id", "is_api_only", "required_statu
 bp = Blueprint("definitions", __name__, url_prefix="/api/v4")
 
 
+@bp.url_value_preprocessor
+def name_the_list(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Fields of a list belong to the entity «catalogs/5001»."""
+    if values and "catalog_id" in values:
+        values["entity"] = f"catalogs/{values.pop('catalog_id')}"
+
+
+@bp.before_request
+def guard() -> None:
+    """The tariff, and whether there is such a list."""
+    entity = (request.view_args or {}).get("entity", "")
+    if entity.startswith("catalogs/"):
+        catalogs.guard(the_crm())
+        catalogs.catalog(the_crm(), int(entity.partition("/")[2]))
+
+
 @bp.get(f"/<{ENTITIES}:entity>/custom_fields")
+@bp.get("/catalogs/<int:catalog_id>/custom_fields")
 @bp.get("/customers/segments/custom_fields", defaults=OF_SEGMENTS)
 def listed(entity: str) -> Response:
     types = bracket("filter[type]")
@@ -39,6 +59,7 @@ def listed(entity: str) -> Response:
 
 
 @bp.get(f"/<{ENTITIES}:entity>/custom_fields/<int:field_id>")
+@bp.get("/catalogs/<int:catalog_id>/custom_fields/<int:field_id>")
 @bp.get("/customers/segments/custom_fields/<int:field_id>", defaults=OF_SEGMENTS)
 def one(entity: str, field_id: int) -> Response:
     row = the_crm().rows("fields").get(field_id)
@@ -46,6 +67,7 @@ def one(entity: str, field_id: int) -> Response:
 
 
 @bp.post(f"/<{ENTITIES}:entity>/custom_fields")
+@bp.post("/catalogs/<int:catalog_id>/custom_fields")
 @bp.post("/customers/segments/custom_fields", defaults=OF_SEGMENTS)
 def create(entity: str) -> Response:
     crm = the_crm()
@@ -62,6 +84,7 @@ def create(entity: str) -> Response:
 
 
 @bp.patch(f"/<{ENTITIES}:entity>/custom_fields/<int:field_id>")
+@bp.patch("/catalogs/<int:catalog_id>/custom_fields/<int:field_id>")
 @bp.patch("/customers/segments/custom_fields/<int:field_id>", defaults=OF_SEGMENTS)
 def change(entity: str, field_id: int) -> Response:
     crm = the_crm()
@@ -76,6 +99,7 @@ def change(entity: str, field_id: int) -> Response:
 
 
 @bp.delete(f"/<{ENTITIES}:entity>/custom_fields/<int:field_id>")
+@bp.delete("/catalogs/<int:catalog_id>/custom_fields/<int:field_id>")
 @bp.delete("/customers/segments/custom_fields/<int:field_id>", defaults=OF_SEGMENTS)
 def delete(entity: str, field_id: int) -> Response:
     crm = the_crm()
@@ -92,7 +116,7 @@ def _errors(crm: Crm, entity: str, item: Json, record: Record | None) -> list[Er
         found += [error("FieldMissing", key, "This field is missing.") for key in ("name", "type") if key not in item]
     if "name" in item and not (isinstance(item["name"], str) and item["name"].strip()):
         found.append(error("NotBlank", "name", "This value should not be blank."))
-    if "type" in item and item["type"] not in fields.TYPES:
+    if "type" in item and item["type"] not in TYPES:
         found.append(error("NotSupportedChoice", "type", "The value you selected is not a valid choice."))
     code = item.get("code")
     for row in fields.of_entity(crm, entity) if code else []:
@@ -109,5 +133,9 @@ def _row(crm: Crm, entity: str, field_id: int) -> Record:
 
 
 def _shown(row: Record) -> Json:
-    own = {**row, "entity_type": row["entity_type"].split("/")[-1]}
+    entity, _slash, part = row["entity_type"].partition("/")
+    of_list = entity == "catalogs"
+    own: Json = {**row, "entity_type": entity if of_list else part or entity}
+    if of_list:
+        own["catalog_id"] = int(part)
     return {**own, "_links": self_link(f"{row['entity_type']}/custom_fields/{row['id']}")}

@@ -1,39 +1,19 @@
 """Custom fields of amoCRM: definitions, and values as they are written and as they are read.
 
-Implements the amoCRM reference section 4.4. Owns the tables `fields`; records keep values under `cf[str(field id)]`.
+Implements the amoCRM reference section 4.4. Owns the table `fields`; records keep values under `cf[str(field id)]`.
+What one value may be is `field_values`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
-from zoneinfo import ZoneInfo
 
 from simulator.answers import Error, Json, error
+from simulator.field_values import BadValue, cast
 from simulator.store import Record, Store
 
 if TYPE_CHECKING:
     from simulator.settings import Settings
-
-MOSCOW = ZoneInfo("Europe/Moscow")
-"""The account's zone: a day is kept as the midnight with which it begins there."""
-
-TEXTS = frozenset({"text", "textarea", "url", "streetaddress", "tracking_data", "org_legal_name"})
-NUMBERS = frozenset({"numeric", "price", "monetary"})
-CHOICES = frozenset({"select", "multiselect", "radiobutton", "category", "multitext"})
-DATES = frozenset({"date", "date_time", "birthday"})
-TYPES = TEXTS | NUMBERS | CHOICES | DATES | {"checkbox"}
-
-
-class BadValue(ValueError):
-    """A value that the field's type does not take; the message is amoCRM's `detail`."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
 
 
 class Account(Protocol):
@@ -70,11 +50,12 @@ def named(crm: Account, entity: str, name: str) -> Record:
 
 
 def define(crm: Account, entity: str, wanted: Json) -> Record:
-    """Creates a definition from a checked request."""
-    field_id = crm.next_id("fields")
+    """Creates a definition from a checked request. Fields of lists are numbered apart from those of cards."""
+    numbers = ("list_fields", "list_enums") if entity.startswith("catalogs/") else ("fields", "enums")
+    field_id = crm.next_id(numbers[0])
     enums = [
         {
-            "id": crm.next_id("enums"),
+            "id": crm.next_id(numbers[1]),
             "value": enum["value"],
             "sort": enum.get("sort", (index + 1) * 10),
             "code": enum.get("code"),
@@ -172,78 +153,7 @@ def _stored(row: Record, written: Any, path: str) -> tuple[list[Record] | None, 
         if value.get("value", "") in (None, "") and not ({"enum_id", "enum_code"} & set(value)):
             continue
         try:
-            stored.append(_cast(row, value))
+            stored.append(cast(row, value))
         except BadValue as wrong:
             errors.append(error(wrong.code, f"{path}.values.{index}.value", wrong.detail))
     return stored or None, errors
-
-
-def _cast(row: Record, value: Json) -> Record:
-    for types, cast in CASTS:
-        if row["type"] in types:
-            return cast(row, value)
-    raise BadValue("NotSupportedChoice", "This field type is not simulated.")
-
-
-def _text(_row: Record, value: Json) -> Record:
-    if not isinstance(value["value"], str):
-        raise BadValue("InvalidType", "This value should be of type string.")
-    return {"value": value["value"]}
-
-
-def _number(_row: Record, value: Json) -> Record:
-    wrong = BadValue("InvalidType", "This value should be of type numeric.")
-    if isinstance(value["value"], bool) or not isinstance(value["value"], int | float | str):
-        raise wrong
-    try:
-        number = float(value["value"])
-    except ValueError as error_:
-        raise wrong from error_
-    if not math.isfinite(number):
-        raise wrong
-    return {"value": str(int(number)) if number.is_integer() else str(value["value"])}
-
-
-def _flag(_row: Record, value: Json) -> Record:
-    if not isinstance(value["value"], bool):
-        raise BadValue("InvalidType", "This value should be of type bool.")
-    return {"value": value["value"]}
-
-
-def _date(row: Record, value: Json) -> Record:
-    written = value["value"]
-    try:
-        if isinstance(written, int) and not isinstance(written, bool):
-            at = datetime.fromtimestamp(written, UTC)
-        else:
-            at = datetime.fromisoformat(str(written))
-    except (ValueError, OverflowError, OSError) as wrong:
-        raise BadValue("InvalidType", "This value should be a timestamp or a date in RFC 3339.") from wrong
-    here = at.astimezone(MOSCOW) if at.tzinfo else at.replace(tzinfo=MOSCOW)
-    if row["type"] != "date_time":
-        here = here.replace(hour=0, minute=0, second=0, microsecond=0)
-    return {"value": int(here.timestamp())}
-
-
-def _choice(row: Record, value: Json) -> Record:
-    for enum in row["enums"] or []:
-        named = value.get("enum_code", value.get("enum"))
-        if value.get("enum_id") == enum["id"] or (named is not None and named == enum["code"]):
-            break
-        if row["type"] != "multitext" and "value" in value and value["value"] == enum["value"]:
-            break
-    else:
-        if row["type"] != "multitext" or {"enum_id", "enum_code", "enum"} & set(value):
-            raise BadValue("NotSupportedChoice", "The value you selected is not a valid choice.")
-        enum = row["enums"][0]
-    shown_value = _text(row, value)["value"] if row["type"] == "multitext" else enum["value"]
-    return {"value": shown_value, "enum_id": enum["id"], "enum_code": enum["code"]}
-
-
-CASTS: tuple[tuple[frozenset[str], Callable[[Record, Json], Record]], ...] = (
-    (TEXTS, _text),
-    (NUMBERS, _number),
-    (CHOICES, _choice),
-    (DATES, _date),
-    (frozenset({"checkbox"}), _flag),
-)

@@ -10,11 +10,19 @@ from typing import Any
 from urllib.parse import urlencode
 
 from simulator import fields
+from simulator.field_values import DATES
 from simulator.store import Record
 from simulator.world import Crm
 
-HOOK_KEYS = {"leads": "leads", "contacts": "contacts", "companies": "contacts", "customers": "customers"}
-SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company", "customers": "customer", "tasks": "task"}
+ELEMENTS = "catalog_elements"
+HOOK_KEYS = {
+    **{"leads": "leads", "contacts": "contacts", "companies": "contacts", "customers": "customers"},
+    ELEMENTS: "catalogs",
+}
+SINGULAR = {
+    **{"leads": "lead", "contacts": "contact", "companies": "company", "customers": "customer", "tasks": "task"},
+    ELEMENTS: "catalog",
+}
 
 
 def encode(tree: Record) -> str:
@@ -33,6 +41,8 @@ def account_block(crm: Crm, *, with_id: bool) -> Record:
 
 def entity(crm: Crm, kind: str, record: Record, action: str, was: Record) -> Record:
     """One item of `{kind}[{action}][n]`. `was` has the old status_id, pipeline_id and responsible_user_id."""
+    if kind == ELEMENTS:
+        return _element(crm, record, action)
     if action == "delete":
         keys = ("id", "status_id", "pipeline_id") if kind == "leads" else ("id",)
         return {key: record[key] for key in keys}
@@ -75,6 +85,14 @@ def note(crm: Crm, kind: str, record: Record) -> Record:
     }
 
 
+def _element(crm: Crm, record: Record, action: str) -> Record:
+    """An element of a list says less than other records."""
+    item: Record = {"id": record["id"], "catalog_id": record["catalog_id"]}
+    if action != "delete":
+        item |= {"name": record["name"], "custom_fields": _fields(crm, record)}
+    return item
+
+
 def _lead(record: Record, action: str, was: Record) -> Record:
     item: Record = {"status_id": record["status_id"]}
     if action == "status":
@@ -109,7 +127,7 @@ def _fields(crm: Crm, record: Record) -> list[Record]:
             item["code"] = shown["field_code"]
         # Dates come bare, without the [value] level: an oddity of the real bodies.
         item["values"] = [
-            value["value"] if shown["field_type"] in fields.DATES else _value(value) for value in shown["values"]
+            value["value"] if shown["field_type"] in DATES else _value(value) for value in shown["values"]
         ]
         items.append(item)
     return items

@@ -36,6 +36,10 @@ SETTINGS = (
 )
 
 
+# No code of theirs is documented and the API takes none: people tick them in the settings. The names are ours.
+LIST_SETTINGS = ("add_catalog", "update_catalog", "delete_catalog")
+
+
 @dataclass(frozen=True)
 class Spread:
     """How often and how disorderly an event is told; 0 and None leave it to the fault profile."""
@@ -70,7 +74,10 @@ def attach(crm: Crm) -> None:
 
 
 def subscribe(crm: Crm, destination: str, settings: Iterable[str], sort: int = 10) -> Record:
-    """Adds a hook, or replaces the settings of the one with this address and switches it on again."""
+    """Adds a hook, or replaces the settings of the one with this address and switches it on again.
+
+    What people have ticked for lists stays.
+    """
     now_s = crm.clock.now_s()
     found = next((row for row in crm.rows("webhooks").values() if row["destination"] == destination), None)
     hook: Record = found or {
@@ -80,8 +87,18 @@ def subscribe(crm: Crm, destination: str, settings: Iterable[str], sort: int = 1
         "account_id": crm.settings.crm.account_id,
         "created_by": crm.actor(),
     }
-    hook.update(updated_at=now_s, sort=sort, disabled=False, settings=list(settings), failures=[])
+    ticked = [setting for setting in hook.get("settings", ()) if setting in LIST_SETTINGS]
+    settings = list(dict.fromkeys([*settings, *ticked]))
+    hook.update(updated_at=now_s, sort=sort, disabled=False, settings=settings, failures=[])
     return crm.store.put("webhooks", hook["id"], hook)
+
+
+def tick_lists(crm: Crm, *, wanted: bool) -> None:
+    """Ticks or unticks changes of lists at every hook, as an administrator does by hand."""
+    for hook in crm.rows("webhooks").values():
+        others = [setting for setting in hook["settings"] if setting not in LIST_SETTINGS]
+        hook["settings"] = [*others, *(LIST_SETTINGS if wanted else ())]
+        crm.store.touch("webhooks", hook["id"])
 
 
 def announce(
@@ -136,7 +153,7 @@ def _send(crm: Crm, kind: str, action: str, tree: Record, records: list[Record],
 def _remember(crm: Crm, kind: str, action: str, records: list[Record]) -> None:
     """The account's event log tells of new records and stage changes."""
     types = {"add": "added", "status": "status_changed"}
-    for record in records if action in types else ():
+    for record in records if action in types and kind != hookbody.ELEMENTS else ():
         event_id = crm.store.next_id("events", 1)
         crm.store.put(
             "events",

@@ -65,6 +65,8 @@ def _show(_crm: Crm, record: Record, including: set[str]) -> Json:
             {"id": row["id"], "is_main": row["is_main"], "_links": self_link(f"contacts/{row['id']}")}
             for row in record["contacts"]
         ]
+    if "catalog_elements" in including:
+        embedded["catalog_elements"] = links.elements_of(record)
     keys = ("status_id", "pipeline_id", "loss_reason_id", "closed_at")
     return {
         "price": int(record["price"]),

@@ -6,6 +6,8 @@ Owns copies, disorder, delay and loss of callbacks; their words come from the ac
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from simulator.bank_world import Bank
 from simulator.deliveries import Policy
@@ -27,6 +29,17 @@ def outline(payment: Record) -> Record:
     return {key: payment[key] for key in keys}
 
 
+@contextmanager
+def silently(payment: Record, *, wanted: bool = True) -> Iterator[None]:
+    """What is done to a payment meanwhile is told to no shop; the CRM's board still sees it."""
+    before = bool(payment.get("silent"))
+    payment["silent"] = before or wanted
+    try:
+        yield
+    finally:
+        payment["silent"] = before
+
+
 def tell(bank: Bank, payment: Record, events: list[str]) -> None:
     """Sends the callbacks of the events, and the board its notice."""
     bank.store.touch("payments", payment["id"])
@@ -43,6 +56,8 @@ def tell(bank: Bank, payment: Record, events: list[str]) -> None:
 
 def send(bank: Bank, payment: Record, deliveries: list[Record]) -> bool:
     """Posts callbacks, with the disorder that the payment or the faults ask for. False if nobody is to be told."""
+    if payment.get("silent"):
+        return False
     wanted = [delivery for delivery in deliveries if delivery["url"]]
     for delivery in wanted:
         delivery["payment_id"] = payment["id"]

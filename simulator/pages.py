@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, render_template
 
-from simulator import controls, fields
+from simulator import catalogs, controls, fields
 from simulator.answers import Json
 from simulator.card_controls import BY_HAND
 from simulator.deliveries import log_of
+from simulator.field_values import DATES, MOSCOW
 from simulator.store import Record
 from simulator.views import callback_view, contact_view, customer_view, deal_view, feed_view, payments_by_lead
 from simulator.world import Crm, the_crm
@@ -71,6 +72,7 @@ def _deal(crm: Crm, lead: Record) -> Json:
         "contact_fields": _table(crm, "contacts", contact) if contact else [],
         "customers": [customer_view(crm, row) for row in customers],
         "feed": sorted(feed, key=lambda note: int(note["created_at"]), reverse=True),
+        "has_lists": catalogs.available(crm),
         "stages": [status for status in pipeline["statuses"] if status["type"] == 0],
         "log": [callback_view(row) for row in log[:DEAL_LOG_LIMIT]],
     }
@@ -101,8 +103,8 @@ def _in_words(kind: str, value: object) -> str:
         return "да" if value else "нет"
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
-    if kind in fields.DATES:
-        return f"{datetime.fromtimestamp(int(str(value)), UTC).astimezone(fields.MOSCOW):%d.%m.%Y}"
+    if kind in DATES:
+        return f"{datetime.fromtimestamp(int(str(value)), UTC).astimezone(MOSCOW):%d.%m.%Y}"
     return str(value)
 
 

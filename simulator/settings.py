@@ -15,7 +15,8 @@ from simulator import shops
 
 @dataclass(frozen=True)
 class CrmSettings:
-    """One amoCRM account with one private integration. `requests_per_second` 0 switches the limiter off."""
+    """One amoCRM account with one private integration. `requests_per_second` 0 switches the limiter off; without
+    `lists` the account's tariff has none, invoices among them."""
 
     subdomain: str = "sportgory"
     account_id: int = 28805383
@@ -24,6 +25,7 @@ class CrmSettings:
     redirect_uri: str = "http://127.0.0.1/oauth/amocrm"
     long_lived_token: str = "simulated-long-lived-token"  # noqa: S105 - a toy account's
     customers_mode: str = "segments"
+    lists: bool = True
     requests_per_second: int = 7
     ban_after: int = 100
     ban_s: float = 60.0

@@ -1,6 +1,6 @@
 """Stripe: events signed anew at every try, and the part of /v1 that reads payments and gives money back.
 
-Implements the acquirers reference section 9. What the objects look like is `stripe_objects`.
+Implements the acquirers reference section 9. What the objects look like is `stripe_objects`, reading `stripe_lists`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 
 from simulator import bank as payments
+from simulator import stripe_lists as lists
 from simulator import stripe_objects as objects
 from simulator.answers import Json, plain
 from simulator.bank_world import Bank, PaymentError, Provider, number_id, the_bank
 from simulator.deliveries import Policy
 from simulator.shops import StripeShop
 from simulator.store import Record
-from simulator.stripe_objects import NAME
+from simulator.stripe_objects import NAME, Refusal
 from simulator.wire import same
 
 TIMEOUT_S = 20.0
@@ -30,7 +31,6 @@ API_VERSION = "2026-09-30.preview"
 GAPS_S = (300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, *([43_200.0] * 4))
 PREFIXES = {"payment": "pi", "refund": "re", "dispute": "du", "event": "evt"}
 ID_CHARS = string.ascii_letters + string.digits
-PAGE, PAGE_MAX = 10, 100
 EVENTS = {
     "authorized": ("payment_intent.amount_capturable_updated",),
     "captured": ("payment_intent.succeeded",),
@@ -43,15 +43,12 @@ EVENTS = {
 }
 
 bp = Blueprint(NAME, __name__, url_prefix="/v1")
-
-
-class Refusal(Exception):
-    """Stripe's `{"error": {type, message, code?, param?}}`."""
-
-    def __init__(self, status: int, message: str, **more: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"error": {"type": "invalid_request_error", "message": message, **more}}
+bp.add_url_rule("/payment_intents", "list_intents", lists.intents)
+bp.add_url_rule("/payment_intents/<payment_id>", "get_intent", lists.intent)
+bp.add_url_rule("/refunds", "list_refunds", lists.refunds)
+bp.add_url_rule("/refunds/<refund_id>", "get_refund", lists.refund)
+bp.add_url_rule("/disputes", "list_disputes", lists.disputes)
+bp.add_url_rule("/disputes/<dispute_id>", "get_dispute", lists.dispute)
 
 
 def signature(body: str, secrets: list[str], at_s: int) -> str:
@@ -124,58 +121,16 @@ def remember(response: Response) -> Response:
     return response
 
 
-@bp.get("/payment_intents")
-def list_intents() -> Response:
-    """Newest first; `created[gte]` and `created[lte]` narrow the time."""
-    bank, args = the_bank(), request.args
-    low, high = args.get("created[gte]", 0, type=int), args.get("created[lte]", 1 << 60, type=int)
-    with bank.store.lock:
-        rows = [row for row in reversed(bank.payments_of(NAME)) if low <= int(row["created_at"]) <= high]
-        return _page([_intent(bank, row, "data.latest_charge") for row in rows])
-
-
-@bp.get("/payment_intents/<payment_id>")
-def get_intent(payment_id: str) -> Response:
-    bank = the_bank()
-    with bank.store.lock:
-        return plain(_intent(bank, _found(bank, payment_id), "latest_charge"))
-
-
 @bp.post("/payment_intents/<payment_id>/<any(capture,cancel):step>")
 def finish_hold(payment_id: str, step: str) -> Response:
     bank = the_bank()
     with bank.store.lock:
-        payment = _found(bank, payment_id)
+        payment = lists.found(bank, payment_id)
         if step == "capture":
             payments.capture(bank, payment, _amount("amount_to_capture"))
         else:
             payments.cancel(bank, payment)
         return plain(objects.intent(bank, payment))
-
-
-@bp.get("/refunds")
-def list_refunds() -> Response:
-    bank, args = the_bank(), request.args
-    with bank.store.lock:
-        found = [
-            objects.refund(bank, payment, row)
-            for payment in bank.payments_of(NAME)
-            for row in payment["refunds"]
-            if args.get("payment_intent") in (None, payment["id"])
-            and args.get("charge") in (None, objects.charge_id(payment))
-        ]
-    return _page(found[::-1])
-
-
-@bp.get("/refunds/<refund_id>")
-def get_refund(refund_id: str) -> Response:
-    bank = the_bank()
-    with bank.store.lock:
-        for payment in bank.payments_of(NAME):
-            for row in payment["refunds"]:
-                if row["id"] == refund_id:
-                    return plain(objects.refund(bank, payment, row))
-    raise _missing("refund", refund_id)
 
 
 @bp.post("/refunds")
@@ -184,7 +139,7 @@ def create_refund() -> Response:
     payment_id = form.get("payment_intent") or form.get("charge", "").replace("ch_", "pi_", 1)
     metadata = {name[9:-1]: value for name, value in form.items() if name.startswith("metadata[")}
     with bank.store.lock:
-        payment = _found(bank, payment_id)
+        payment = lists.found(bank, payment_id)
         return plain(
             objects.refund(bank, payment, payments.refund(bank, payment, _amount("amount"), metadata=metadata))
         )
@@ -227,40 +182,11 @@ def _subject(bank: Bank, payment: Record, kind: str) -> Json:
     return objects.intent(bank, payment)
 
 
-def _intent(bank: Bank, payment: Record, place: str) -> Json:
-    """With the charge, and the charge's refunds, if `expand[]` asks for them."""
-    shown = objects.intent(bank, payment)
-    expand = request.args.getlist("expand[]")
-    if shown["latest_charge"] and any(one == place or one.startswith(f"{place}.") for one in expand):
-        shown["latest_charge"] = objects.charge(bank, payment, with_refunds=f"{place}.refunds" in expand)
-    return shown
-
-
-def _page(rows: list[Json]) -> Response:
-    limit = min(request.args.get("limit", PAGE, type=int), PAGE_MAX)
-    after = request.args.get("starting_after")
-    if after:
-        ids = [row["id"] for row in rows]
-        rows = rows[ids.index(after) + 1 :] if after in ids else []
-    return plain(objects.listed(rows[:limit], request.path, has_more=len(rows) > limit))
-
-
 def _amount(name: str) -> int | None:
     text = request.form.get(name)
     if text is not None and not (text.isascii() and text.isdecimal() and int(text)):
         raise Refusal(400, f"Invalid integer: {text}", param=name)
     return None if text is None else int(text)
-
-
-def _found(bank: Bank, payment_id: str) -> Record:
-    payment = bank.payments().get(payment_id)
-    if payment is None or payment["acquirer"] != NAME:
-        raise _missing("payment_intent", payment_id)
-    return payment
-
-
-def _missing(kind: str, wanted: str) -> Refusal:
-    return Refusal(404, f"No such {kind}: '{wanted}'", code="resource_missing")
 
 
 def _new_id(bank: Bank, kind: str) -> str:

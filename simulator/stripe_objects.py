@@ -23,6 +23,15 @@ DISPUTE_STATUSES = {"open": "needs_response", "won": "won", "lost": "lost"}
 DECLINED: Json = {"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds"}
 
 
+class Refusal(Exception):
+    """Stripe's `{"error": {type, message, code?, param?}}`."""
+
+    def __init__(self, status: int, message: str, **more: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"type": "invalid_request_error", "message": message, **more}}
+
+
 def intent(bank: Bank, payment: Record) -> Json:
     shop: StripeShop = bank.shop(NAME)
     is_held = payment["status"] == "authorized"

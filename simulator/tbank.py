@@ -14,32 +14,22 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from simulator import bank as payments
+from simulator import tbank_init
 from simulator.answers import Json, plain
 from simulator.bank_world import Bank, PaymentError, Provider, number_or_uuid, the_bank
 from simulator.deliveries import Policy
 from simulator.store import Record
-from simulator.wire import lead_of
+from simulator.tbank_errors import BAD_REQUEST, BAD_TOKEN, NOT_FOUND, WRONG_STATE, Refusal
+from simulator.tbank_init import NAME
 
-POLICY = "tbank"
+POLICY = NAME
 SENDER_IP = "91.194.226.181"
 CALLBACK_TIMEOUT_S = 10.0
 HOUR_S, DAY_S = 3600.0, 86_400.0
 HOURLY_TRIES, DAILY_TRIES = 24, 30
-BAD_TOKEN = ("204", "Неверный токен. Проверьте пару TerminalKey/SecretKey.")
-NOT_FOUND = ("255", "Платёж не найден")
-WRONG_STATE = ("4", "Неверный статус транзакции")
-BAD_REQUEST = ("9999", "Неверные параметры")
 CARD: Json = {"CardId": 322264, "Pan": "430000******0777", "ExpDate": "1129", "RebillId": 101709}
 
-bp = Blueprint("tbank", __name__, url_prefix="/v2")
-
-
-class Refusal(Exception):
-    """Success false with an ErrorCode."""
-
-    def __init__(self, reason: tuple[str, str]) -> None:
-        super().__init__(reason[1])
-        self.code, self.text = reason
+bp = Blueprint(NAME, __name__, url_prefix="/v2")
 
 
 def token(values: Json, password: str) -> str:
@@ -67,6 +57,8 @@ def status_of(payment: Record) -> str:
     """The payment's state in T-Bank's words."""
     if payment["status"] == "captured" and payment["refunded"]:
         return "REFUNDED" if payment["refunded"] == payment["captured"] else "PARTIAL_REFUNDED"
+    if payment.get("expired"):
+        return "DEADLINE_EXPIRED"
     if payment["status"] == "canceled":
         return "REVERSED" if payment.get("held") else "CANCELED"
     return {"new": "NEW", "authorized": "AUTHORIZED", "captured": "CONFIRMED", "rejected": "REJECTED"}[
@@ -77,41 +69,30 @@ def status_of(payment: Record) -> str:
 @bp.errorhandler(Refusal)
 def refused(refusal: Refusal) -> Response:
     terminal = the_bank().settings.bank.terminal
-    body = {"Success": False, "ErrorCode": refusal.code, "Message": refusal.text, "Details": ""}
+    body = {"Success": False, "ErrorCode": refusal.code, "Message": refusal.text, "Details": refusal.details}
     return plain({**body, "TerminalKey": terminal})
 
 
 @bp.errorhandler(PaymentError)
 def impossible(problem: PaymentError) -> Response:
-    return refused(Refusal((WRONG_STATE[0], str(problem))))
+    return refused(Refusal((WRONG_STATE, str(problem), "")))
 
 
 @bp.post("/Init")
 def init() -> Response:
+    """A link to pay by; the parameters are checked by `tbank_init`."""
     bank, asked = _asked()
-    amount, order_id = asked.get("Amount"), str(asked.get("OrderId", ""))
-    if isinstance(amount, str) and amount.isdecimal():
-        amount = int(amount)
-    if not isinstance(amount, int) or amount <= 0 or not order_id or len(order_id) > 36:
-        raise Refusal(BAD_REQUEST)
+    amount = tbank_init.amount_of(asked)
     with bank.store.lock:
-        payment = payments.create(
-            bank,
-            "tbank",
-            amount,
-            order_id=order_id,
-            lead_id=lead_of(order_id),
-            description=asked.get("Description", ""),
-            notify_url=asked.get("NotificationURL", ""),
-            two_stage=asked.get("PayType") == "T",
-        )
+        payment = payments.create(bank, NAME, amount, **tbank_init.own(bank, asked, amount))
     return plain({**_head(bank, payment), "PaymentURL": f"{request.host_url}pay/{payment['id']}"})
 
 
 @bp.post("/GetState")
 def get_state() -> Response:
     bank, asked = _asked()
-    return plain(_head(bank, _payment(bank, asked)))
+    with bank.store.lock:
+        return plain(_head(bank, _payment(bank, asked)))
 
 
 @bp.post("/CheckOrder")
@@ -119,7 +100,9 @@ def check_order() -> Response:
     bank, asked = _asked()
     order_id = str(asked.get("OrderId", ""))
     with bank.store.lock:
-        rows = [row for row in bank.payments().values() if row["acquirer"] == "tbank" and row["order_id"] == order_id]
+        rows = [row for row in bank.payments_of(NAME) if row["order_id"] == order_id]
+        for row in rows:
+            payments.expire_if_due(bank, row)
         listed = [
             {
                 "PaymentId": row["id"],
@@ -183,8 +166,9 @@ def _asked() -> tuple[Bank, Json]:
 
 def _payment(bank: Bank, asked: Json) -> Record:
     payment = bank.payments().get(str(asked.get("PaymentId", "")))
-    if payment is None or payment["acquirer"] != "tbank":
+    if payment is None or payment["acquirer"] != NAME:
         raise Refusal(NOT_FOUND)
+    payments.expire_if_due(bank, payment)
     return payment
 
 
@@ -192,6 +176,7 @@ def _head(bank: Bank, payment: Record) -> Json:
     return {
         "Success": True,
         "ErrorCode": "0",
+        "Message": "OK",
         "TerminalKey": bank.settings.bank.terminal,
         "Status": status_of(payment),
         "PaymentId": payment["id"],
@@ -212,19 +197,18 @@ def _notification(bank: Bank, payment: Record, event: str) -> Record:
     body: Json = {
         "TerminalKey": bank.settings.bank.terminal,
         "OrderId": payment["order_id"],
-        "Success": event != "rejected",
+        "Success": event not in ("rejected", "expired"),
         "Status": status,
         "PaymentId": int(payment["id"]),
         "ErrorCode": "1051" if event == "rejected" else "0",
         "Amount": _amount(payment),
-        **(CARD if event != "canceled" else {}),
-        "Data": {"source": "cards"},
+        **(CARD if event not in ("canceled", "expired") else {}),
+        "Data": {**payment["metadata"], "source": "cards"},
     }
     body["Token"] = token(body, bank.settings.bank.password)
-    base = bank.settings.peers.payments_url
     return {
         "policy": POLICY,
-        "url": payment["notify_url"] or (f"{base}/tbank" if base else ""),
+        "url": payment["notify_url"] or bank.callback_url(NAME),
         "content_type": "application/json",
         "headers": {"X-Forwarded-For": SENDER_IP},
         "body": json.dumps(body, ensure_ascii=False),
@@ -243,7 +227,7 @@ def _printed(value: object) -> str:
 
 
 PROVIDER = Provider(
-    name="tbank",
+    name=NAME,
     title="Т-Банк",
     notify=notifications,
     policies=lambda _bank: {POLICY: policy()},

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
-from simulator import fields
+from simulator import fields, invoices
 from simulator.acquirers import PROVIDERS
 from simulator.answers import Json
-from simulator.fields import MOSCOW
+from simulator.field_values import MOSCOW
 from simulator.store import Record
 from simulator.world import Crm
 
@@ -67,7 +67,7 @@ def clock_time(at: float) -> str:
 def payment_view(payment: Record) -> Json:
     """A payment with its state in words."""
     back = payment["refunded"]
-    words = PAYMENT_WORDS[payment["status"]]
+    words = "срок ссылки вышел" if payment.get("expired") else PAYMENT_WORDS[payment["status"]]
     if back:
         words = "возвращён полностью" if back == payment["captured"] else f"возвращено {roubles(back)}"
     tone = "good" if payment["status"] == "captured" and not back else "bad" if payment["status"] == "rejected" else ""
@@ -149,6 +149,7 @@ def deal_view(crm: Crm, lead: Record, grouped: dict[int, list[Json]] | None = No
         "contact_name": contact["name"] if contact else None,
         "fields": fields.by_name(crm, lead),
         "payments": payments,
+        "invoices": invoices.of_lead(crm, lead),
         "paid": any(row["status"] == "captured" for row in payments),
         "refundable": any(row["status"] == "captured" and row["left"] > 0 for row in payments),
         "updated_at": lead["updated_at"],

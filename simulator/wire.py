@@ -9,11 +9,11 @@ import hmac
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 from flask import request
 
-from simulator.fields import MOSCOW
+from simulator.field_values import MOSCOW
 from simulator.store import Record
 
 FORM = "application/x-www-form-urlencoded"
@@ -70,6 +70,15 @@ def is_basic(user: str, password: str) -> bool:
 def same(one: str, other: str) -> bool:
     """Constant-time comparison."""
     return hmac.compare_digest(one.encode(), other.encode())
+
+
+def is_address(url: object) -> bool:
+    """Whether a browser may be sent there."""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def in_utc(at: float) -> datetime:

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import current_app, g, has_request_context
 
-from simulator import fields
+from simulator import catalog_seed, fields
 from simulator.clock import VirtualClock
 from simulator.deliveries import Mailer
 from simulator.faults import Faults
@@ -37,12 +37,16 @@ ID_STARTS = {
     "tasks": 60_000_001,
     "fields": 700_001,
     "enums": 900_001,
+    "list_fields": 880_001,
+    "list_enums": 990_001,
     "segments": 41,
     "statuses": 64_000_001,
     "pipelines": 8_000_001,
     "webhooks": 839_656,
     "transactions": 134_643,
     "tags": 80_147,
+    "catalogs": 5001,
+    "elements": 1_500_001,
 }
 BIRTHDAY = "День рождения"
 BUYERS = (("Анна Смирнова", "+79161234567"), ("Пётр Кузнецов", "+79037654321"), ("Мария Орлова", "+79261112233"))
@@ -142,6 +146,8 @@ def open_account(crm: Crm) -> None:
         _seed_pipelines(crm)
         _seed_fields(crm)
         _seed_shop(crm, dice)
+    if not crm.rows("catalogs"):
+        catalog_seed.seed(crm, crm.clock.now_s(), GOODS)
     crm.index_all_phones()
 
 

@@ -1,30 +1,37 @@
-"""YooKassa: /v3 payments and refunds behind Basic auth, unsigned notifications.
+"""YooKassa: /v3 behind Basic auth with Idempotence-Key, unsigned notifications.
 
-Implements the acquirers reference section 2. Money is a decimal string of roubles.
+Implements the acquirers reference section 2. Objects are `yookassa_objects`, lists `yookassa_lists`, receipts
+`yookassa_receipt`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from flask import Blueprint, Response, g, request
 
 from simulator import bank as payments
+from simulator import yookassa_lists as lists
+from simulator import yookassa_receipt
 from simulator.answers import Json, plain
 from simulator.bank_world import Bank, PaymentError, Provider, the_bank, uuid_id
 from simulator.deliveries import Policy
 from simulator.store import Record
+from simulator.wire import is_address
+from simulator.yookassa_objects import NAME, Refusal, kopecks, payment_object, refund_object, wrong
 
-POLICY = "yookassa"
+POLICY = NAME
 SENDER_IP = "77.75.156.11"
 CALLBACK_TIMEOUT_S = 10.0
 # The real spacing is not published, only that it lasts a day.
 GAPS_S = (60.0, 300.0, 900.0, 3600.0, *([3600.0] * 22))
-FEE_BPS = 350
+KEEP_KEYS_S = 24 * 3600
+KEY_CHARS_MAX = 64
+DESCRIPTION_CHARS_MAX = 128
+METADATA_KEYS_MAX, METADATA_KEY_CHARS_MAX, METADATA_VALUE_CHARS_MAX = 16, 32, 512
 EVENTS = {
     "authorized": "payment.waiting_for_capture",
     "captured": "payment.succeeded",
@@ -32,25 +39,11 @@ EVENTS = {
     "rejected": "payment.canceled",
     "refunded": "refund.succeeded",
 }
-STATUSES = {
-    "new": "pending",
-    "authorized": "waiting_for_capture",
-    "captured": "succeeded",
-    "canceled": "canceled",
-    "rejected": "canceled",
-}
 
-bp = Blueprint("yookassa", __name__, url_prefix="/v3")
-
-
-class Refusal(Exception):
-    """An error object of YooKassa."""
-
-    def __init__(self, status: int, code: str, description: str, parameter: str = "") -> None:
-        super().__init__(description)
-        self.status = status
-        self.body = {"type": "error", "id": "ab5a11cd-13cc-4e33-af8b-75a74e18dd09", "code": code}
-        self.body |= {"description": description, **({"parameter": parameter} if parameter else {})}
+bp = Blueprint(NAME, __name__, url_prefix="/v3")
+bp.add_url_rule("/payments", "list_payments", lists.payments)
+bp.add_url_rule("/refunds", "list_refunds", lists.refunds)
+bp.add_url_rule("/refunds/<refund_id>", "get_refund", lists.refund)
 
 
 def policy() -> Policy:
@@ -80,7 +73,10 @@ def impossible(problem: PaymentError) -> Response:
 
 @bp.before_request
 def authenticate() -> Response | None:
-    """Basic auth, and for POST the answer that the same Idempotence-Key already got."""
+    """Basic auth, and for POST the answer that the same Idempotence-Key got within the day.
+
+    The key with another body is refused (an assumption; the documentation asks for the same parameters).
+    """
     bank, auth = the_bank(), request.authorization
     right = (bank.settings.bank.shop_id, bank.settings.bank.secret)
     given = (auth.username or "", auth.password or "") if auth is not None else ("", "")
@@ -89,49 +85,62 @@ def authenticate() -> Response | None:
     if request.method != "POST":
         return None
     key = request.headers.get("Idempotence-Key", "")
-    if not 0 < len(key) <= 64:
-        raise Refusal(400, "invalid_request", "Idempotence key is missing or too long", "Idempotence-Key")
-    g.idempotence = f"{request.path}:{key}"
-    kept = bank.store.table("idempotence").get(g.idempotence)
-    return plain(kept["body"], kept["status"]) if kept else None
+    if not 0 < len(key) <= KEY_CHARS_MAX:
+        raise wrong("Idempotence key is missing or too long", "Idempotence-Key")
+    kept = bank.store.table("idempotence").get(f"{request.path}:{key}")
+    digest = hashlib.sha256(request.get_data()).hexdigest()
+    if kept and kept["at"] > bank.clock.now() - KEEP_KEYS_S:
+        if kept["digest"] != digest:
+            raise wrong("Idempotence key duplicated", "Idempotence-Key")
+        return plain(kept["body"], kept["status"])
+    g.idempotence = (f"{request.path}:{key}", digest)
+    return None
 
 
 @bp.after_request
 def remember(response: Response) -> Response:
-    key = g.pop("idempotence", None)
+    key, digest = g.pop("idempotence", ("", ""))
     if key and response.status_code < 500:
         bank = the_bank()
+        answer = {"status": response.status_code, "body": response.get_json()}
         with bank.store.lock:
-            bank.store.put("idempotence", key, {"status": response.status_code, "body": response.get_json()})
+            bank.store.put("idempotence", key, {**answer, "digest": digest, "at": bank.clock.now()})
     return response
 
 
 @bp.post("/payments")
 def create_payment() -> Response:
+    """Without `capture: true` the money is only held, as the documentation has it."""
     bank, asked = the_bank(), _asked()
-    amount = _kopecks(asked)
-    metadata = asked.get("metadata") or {}
-    lead = str(metadata.get("lead_id", ""))
+    amount, metadata = kopecks(asked.get("amount")), _metadata(asked.get("metadata") or {})
+    description, lead = asked.get("description") or "", metadata.get("lead_id", "")
+    if not isinstance(description, str) or len(description) > DESCRIPTION_CHARS_MAX:
+        raise wrong(f"Description is longer than {DESCRIPTION_CHARS_MAX} characters", "description")
+    return_url = _return_url(asked.get("confirmation"))
+    receipt = yookassa_receipt.read(asked.get("receipt"), amount)
     with bank.store.lock:
         payment = payments.create(
             bank,
-            "yookassa",
+            NAME,
             amount,
-            metadata={str(key): str(value) for key, value in metadata.items()},
+            metadata=metadata,
             lead_id=int(lead) if lead.isdecimal() else None,
             attempt=metadata.get("attempt"),
-            description=asked.get("description", ""),
-            two_stage=asked.get("capture") is False,
+            description=description,
+            two_stage=asked.get("capture") is not True,
+            payer=dict(receipt["customer"]) if receipt else {},
+            receipt=receipt,
+            return_url=return_url,
+            fail_url=return_url,
         )
-        shown = _payment(bank, payment)
-    return plain({**shown, "confirmation": {"type": "redirect", "confirmation_url": _pay_url(payment)}})
+        return plain(_with_confirmation(bank, payment))
 
 
 @bp.get("/payments/<payment_id>")
 def get_payment(payment_id: str) -> Response:
     bank = the_bank()
     with bank.store.lock:
-        return plain(_payment(bank, _found(bank, payment_id)))
+        return plain(_with_confirmation(bank, _found(bank, payment_id)))
 
 
 @bp.post("/payments/<payment_id>/capture")
@@ -139,17 +148,20 @@ def capture_payment(payment_id: str) -> Response:
     bank, asked = the_bank(), _asked()
     with bank.store.lock:
         payment = _found(bank, payment_id)
-        payments.capture(bank, payment, _kopecks(asked) if "amount" in asked else None)
-        return plain(_payment(bank, payment))
+        payments.capture(bank, payment, kopecks(asked["amount"]) if "amount" in asked else None)
+        return plain(payment_object(bank, payment))
 
 
 @bp.post("/payments/<payment_id>/cancel")
 def cancel_payment(payment_id: str) -> Response:
+    """Only a hold can be dropped; a link that nobody has paid cannot."""
     bank = the_bank()
     with bank.store.lock:
         payment = _found(bank, payment_id)
+        if payment["status"] != "authorized":
+            raise Refusal(400, "invalid_request", "Only waiting_for_capture can be canceled", "payment_id")
         payments.cancel(bank, payment)
-        return plain(_payment(bank, payment))
+        return plain(payment_object(bank, payment))
 
 
 @bp.post("/refunds")
@@ -157,27 +169,7 @@ def create_refund() -> Response:
     bank, asked = the_bank(), _asked()
     with bank.store.lock:
         payment = _found(bank, str(asked.get("payment_id", "")))
-        return plain(_refund(payment, payments.refund(bank, payment, _kopecks(asked))))
-
-
-@bp.get("/refunds")
-def list_refunds() -> Response:
-    bank, wanted = the_bank(), request.args.get("payment_id")
-    with bank.store.lock:
-        rows = [row for row in bank.payments().values() if row["acquirer"] == "yookassa"]
-        items = [_refund(row, refund) for row in rows if wanted in (None, row["id"]) for refund in row["refunds"]]
-    return plain({"type": "list", "items": items})
-
-
-@bp.get("/refunds/<refund_id>")
-def get_refund(refund_id: str) -> Response:
-    bank = the_bank()
-    with bank.store.lock:
-        for payment in bank.payments().values():
-            for row in payment["refunds"] if payment["acquirer"] == "yookassa" else []:
-                if row["id"] == refund_id:
-                    return plain(_refund(payment, row))
-    raise Refusal(404, "not_found", "Refund doesn't exist or access denied", "refund_id")
+        return plain(refund_object(payment, payments.refund(bank, payment, kopecks(asked.get("amount")))))
 
 
 def _asked() -> Json:
@@ -187,82 +179,54 @@ def _asked() -> Json:
     return asked
 
 
-def _kopecks(asked: Json) -> int:
-    amount = asked.get("amount")
-    refusal = Refusal(400, "invalid_request", "Invalid amount value", "amount.value")
-    if not isinstance(amount, dict) or amount.get("currency") != "RUB":
-        raise refusal
-    try:
-        kopecks = Decimal(str(amount.get("value"))) * 100
-    except InvalidOperation as wrong:
-        raise refusal from wrong
-    if not kopecks.is_finite() or kopecks <= 0 or kopecks != int(kopecks):
-        raise refusal
-    return int(kopecks)
+def _metadata(told: Any) -> dict[str, str]:
+    if not isinstance(told, dict) or len(told) > METADATA_KEYS_MAX:
+        raise wrong(f"Metadata must be an object of {METADATA_KEYS_MAX} keys or less", "metadata")
+    found = {str(key): str(value) for key, value in told.items()}
+    if any(len(key) > METADATA_KEY_CHARS_MAX or len(found[key]) > METADATA_VALUE_CHARS_MAX for key in found):
+        raise wrong("A key or a value of metadata is too long", "metadata")
+    return found
+
+
+def _return_url(confirmation: Any) -> str:
+    """Where the payer goes after a redirect; a payment without `confirmation` sends him nowhere."""
+    if confirmation is None:
+        return ""
+    if not isinstance(confirmation, dict) or confirmation.get("type") != "redirect":
+        raise wrong("Only confirmation by redirect is simulated", "confirmation.type")
+    return_url = confirmation.get("return_url")
+    if not is_address(return_url):
+        raise wrong("Invalid return URL", "confirmation.return_url")
+    return str(return_url)
+
+
+def _with_confirmation(bank: Bank, payment: Record) -> Json:
+    """While it waits for the payer, the payment tells where he can pay."""
+    shown = payment_object(bank, payment)
+    if payment["status"] == "new":
+        back = {"return_url": payment["return_url"]} if payment.get("return_url") else {}
+        shown["confirmation"] = {
+            "type": "redirect",
+            **back,
+            "confirmation_url": f"{request.host_url}pay/{payment['id']}",
+        }
+    return shown
 
 
 def _found(bank: Bank, payment_id: str) -> Record:
     payment = bank.payments().get(payment_id)
-    if payment is None or payment["acquirer"] != "yookassa":
+    if payment is None or payment["acquirer"] != NAME:
         raise Refusal(404, "not_found", "Payment doesn't exist or access denied", "payment_id")
     return payment
 
 
-def _payment(bank: Bank, payment: Record) -> Json:
-    captured = payment["status"] == "captured"
-    amount = payment["captured"] if captured else payment["amount"]
-    shown: Json = {
-        "id": payment["id"],
-        "status": STATUSES[payment["status"]],
-        "paid": payment["status"] in ("authorized", "captured"),
-        "amount": _money(amount),
-        "description": payment["description"],
-        "recipient": {"account_id": bank.settings.bank.shop_id, "gateway_id": "1000001"},
-        "created_at": _instant(payment["created_at"]),
-        "metadata": payment["metadata"],
-        "payment_method": _method(payment),
-        "refundable": captured and payment["refunded"] < amount,
-        "test": False,
-    }
-    if captured:
-        shown["income_amount"] = _money(amount - amount * FEE_BPS // 10_000)
-        shown["captured_at"] = _instant(payment["captured_at"])
-        shown["refunded_amount"] = _money(payment["refunded"])
-    if payment["status"] in ("canceled", "rejected"):
-        shown["cancellation_details"] = _why_canceled(payment)
-    return shown
-
-
-def _why_canceled(payment: Record) -> Json:
-    if payment["status"] == "rejected":
-        return {"party": "payment_network", "reason": "insufficient_funds"}
-    if payment.get("held"):
-        return {"party": "merchant", "reason": "canceled_by_merchant"}
-    return {"party": "yoo_money", "reason": "expired_on_confirmation"}
-
-
-def _method(payment: Record) -> Json:
-    card = {"first6": "555555", "last4": "4444", "expiry_month": "07", "expiry_year": "2029", "card_type": "MasterCard"}
-    return {"type": "bank_card", "id": payment["id"], "saved": False, "title": "Bank card *4444", "card": card}
-
-
-def _refund(payment: Record, row: Record) -> Json:
-    return {
-        "id": row["id"],
-        "payment_id": payment["id"],
-        "status": "succeeded",
-        "created_at": _instant(row["created_at"]),
-        "amount": _money(row["amount"]),
-    }
-
-
 def _notification(bank: Bank, payment: Record, event: str) -> Record:
-    shown = _refund(payment, payment["refunds"][-1]) if event == "refunded" else _payment(bank, payment)
+    is_refund = event == "refunded"
+    shown = refund_object(payment, payment["refunds"][-1]) if is_refund else payment_object(bank, payment)
     body = {"type": "notification", "event": EVENTS[event], "object": shown}
-    base = bank.settings.peers.payments_url
     return {
         "policy": POLICY,
-        "url": payment["notify_url"] or (f"{base}/yookassa" if base else ""),
+        "url": payment["notify_url"] or bank.callback_url(NAME),
         "content_type": "application/json",
         "headers": {"X-Forwarded-For": SENDER_IP},
         "body": json.dumps(body, ensure_ascii=False),
@@ -270,20 +234,8 @@ def _notification(bank: Bank, payment: Record, event: str) -> Record:
     }
 
 
-def _pay_url(payment: Record) -> str:
-    return f"{request.host_url}pay/{payment['id']}"
-
-
-def _money(kopecks: int) -> Json:
-    return {"value": f"{kopecks // 100}.{kopecks % 100:02d}", "currency": "RUB"}
-
-
-def _instant(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 PROVIDER = Provider(
-    name="yookassa",
+    name=NAME,
     title="ЮKassa",
     notify=notifications,
     policies=lambda _bank: {POLICY: policy()},

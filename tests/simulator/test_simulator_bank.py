@@ -186,7 +186,7 @@ def test_yookassa_counts_partial_refunds_with_ids_of_their_own(bank: Any, receiv
     shown = yookassa(bank, "GET", f"/payments/{payment['id']}").json()
     assert shown["refunded_amount"]["value"] == "980.00"
     listed = yookassa(bank, "GET", f"/refunds?payment_id={payment['id']}").json()["items"]
-    assert [row["id"] for row in listed] == [first.json()["id"], second.json()["id"]]
+    assert [row["id"] for row in listed] == [second.json()["id"], first.json()["id"]]
     events = [json.loads(raw)["event"] for raw in receiver.wait_for("/pay/yookassa", 3)]
     assert sorted(events) == ["payment.succeeded", "refund.succeeded", "refund.succeeded"]
 

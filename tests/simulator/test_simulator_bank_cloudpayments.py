@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -157,12 +158,15 @@ def test_a_chargeback_is_listed_and_withdrawn(bank: Any, receiver: Any) -> None:
     bank.post(f"/sim/payments/{payment['id']}/chargeback", {"amount_kopecks": 100_000})
     bank.post(f"/sim/payments/{payment['id']}/chargeback_won")
 
-    period = {"CreatedDateGte": "2020-01-01T00:00:00+03:00", "CreatedDateLte": "2100-01-01", "PageNumber": 1}
+    now = datetime.now(UTC)
+    ends = [(now + timedelta(days=days)).isoformat() for days in (-300, 1, 90)]
+    period = {"CreatedDateGte": ends[0], "CreatedDateLte": ends[1], "PageNumber": 1}
     claims = api(bank, "/chargebacks/list", period)["Model"]
 
     assert [row["Operation"] for row in claims] == ["Presentment", "Representment"]
     assert {(row["TransactionId"], row["Amount"]) for row in claims} == {(int(payment["id"]), 1000.0)}
     assert len({row["ChargeBackId"] for row in claims}) == 1
+    assert api(bank, "/chargebacks/list", {**period, "CreatedDateLte": ends[2]})["Success"] is False
 
 
 @pytest.mark.parametrize("reply", [b"", b"OK", b'{"code":13}', b'{"code":false}', b"[0]"])

@@ -14,11 +14,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from benchmarks import acquirers, burn, drain, intake, ledger, passes
+from benchmarks import acquirers, burn, drain, intake, ledger, passes, sync
 from benchmarks.table import Line, render
 from benchmarks.world import open_world
 
-PARTS = ("intake", "drain", "ledger", "burn", "passes", "acquirers")
+PARTS = ("intake", "drain", "ledger", "burn", "passes", "acquirers", "sync")
 EXIT_ERRORS = 2
 
 
@@ -33,6 +33,7 @@ class Size:
     passes_rounds: int
     passes_seconds: float
     acquirers: acquirers.Plan
+    sync: sync.Plan
 
 
 FULL_BURN = burn.Plan(members=700_000, due=200_000)
@@ -47,6 +48,7 @@ SIZES = {
         passes.DEFAULT_ROUNDS,
         passes.DEFAULT_SECONDS,
         acquirers.Plan(),
+        sync.Plan(),
     ),
     "quick": Size(
         intake.Plan(rounds=2, seconds=1.0, open_seconds=3.0),
@@ -56,6 +58,7 @@ SIZES = {
         3,
         0.2,
         acquirers.Plan(rounds=3, seconds=0.05),
+        sync.Plan(members=1_000),
     ),
     "tiny": Size(
         intake.Plan(rounds=1, seconds=0.2, open_seconds=0.2, connections=4, rest_seconds=0.0),
@@ -65,6 +68,7 @@ SIZES = {
         1,
         0.02,
         acquirers.Plan(rounds=1, seconds=0.005),
+        sync.Plan(members=60),
     ),
 }
 """Tiny is for the test of the benchmarks: it runs every line and its numbers mean nothing."""
@@ -82,7 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         lines = measure(SIZES[options.size], options.only or PARTS)
-    except (intake.NotStored, drain.NotWorked, ledger.BookNotWhole, burn.NotBurnt, acquirers.NotVerified) as failure:
+    except (
+        intake.NotStored,
+        drain.NotWorked,
+        ledger.BookNotWhole,
+        burn.NotBurnt,
+        acquirers.NotVerified,
+        sync.NotInStep,
+    ) as failure:
         print(f"WRONG: {failure}", file=sys.stderr)
         return EXIT_ERRORS
     print(render(lines))
@@ -116,6 +127,9 @@ def measure(size: Size, parts: Sequence[str]) -> list[Line]:
     if "acquirers" in parts:
         _say("acquirers")
         lines += acquirers.measure(size.acquirers)
+    if "sync" in parts:
+        _say("sync")
+        lines += sync.measure(size.sync)
     return lines
 
 

@@ -65,7 +65,7 @@ def open_world() -> Iterator[World]:
         folder.chmod(OPEN_FOR_ENTRY)
         services = start_services(folder / "services", database_url=None, redis_url=None, durable=True, log=_quiet)
         stack.callback(services.stop)
-        crm = _simulated_crm(folder)
+        crm = simulated_crm(folder)
         crm.start()
         stack.callback(crm.stop)
         crm.wait_ready()
@@ -91,18 +91,19 @@ def running(*children: Child) -> Iterator[None]:
         yield
 
 
-def _simulated_crm(folder: Path) -> Child:
-    config = folder / "simulator.json"
+def simulated_crm(folder: Path, *, requests_per_second: int = 0, name: str = "crm") -> Child:
+    """The CRM with what the folder remembers; 0: without a limit."""
+    config = folder / f"{name}.json"
     crm = {
         "subdomain": SUBDOMAIN,
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
         "redirect_uri": "https://bonus.sportgory.ru/amocrm/oauth",
-        "requests_per_second": 0,
+        "requests_per_second": requests_per_second,
     }
     config.write_text(json.dumps({"crm": crm}), encoding="utf-8")
     arguments = ["-m", "simulator", "crm", "--port", "0", "--state", str(folder / "simulator")]
-    return Child("crm", [*arguments, "--config", str(config)], {}, folder / "logs", announces=True)
+    return Child(name, [*arguments, "--config", str(config)], {}, folder / "logs", announces=True)
 
 
 def _environment(folder: Path, services: Services, crm_url: str) -> dict[str, str]:

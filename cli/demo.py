@@ -88,10 +88,11 @@ def _announce(world: World, *, as_json: bool) -> None:
   Готово за {world.started_s:.1f} с. Наружу ничего не отправляется.
 
     Магазин (amoCRM)   {urls["crm"]}      сделки: откройте любую, впишите «Списать бонусов», нажмите «Оплатить»
-    Банк               {urls["bank"]}      платежи, возвраты, повторы уведомлений
+    Банк               {urls["bank"]}      платежи, возвраты, повторы уведомлений; эквайрингов: {len(world.banks)}
     Почта              {urls["mail"]}      письма покупателям
     Консоль            {urls["console"]}
     Сайт и карты       {urls["web"]}      ссылка на карту появится в полях контакта; API: {urls["web"]}/api/docs
+    Правила            {world.environment["PROGRAMME"]}      свой файл: make demo ARGS="--programme ФАЙЛ"
 
   Ctrl-C остановит всё. Начать заново: make demo ARGS=--reset
 """

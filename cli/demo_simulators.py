@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cli import demo_banks
 from cli.children import Child, run_json
 from cli.services.process import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 SERVERS = ("crm", "bank", "mail")
 
 
-def start_simulators(folder: Path, keys: dict[str, str], web_port: int, say: Callable[[str], None]) -> dict[str, Child]:
+def start_simulators(
+    folder: Path, keys: dict[str, str], banks: Iterable[str], web_port: int, say: Callable[[str], None]
+) -> dict[str, Child]:
     """Starts them and tells each where the others are. The caller stops them."""
     config = folder / "simulator.json"
-    config.write_text(json.dumps(_simulator_config(keys, web_port), ensure_ascii=False), encoding="utf-8")
+    config.write_text(json.dumps(_simulator_config(keys, banks, web_port), ensure_ascii=False), encoding="utf-8")
     children = {}
     for name in SERVERS:
         port = free_port(f"{folder} {name}")
@@ -34,7 +37,7 @@ def start_simulators(folder: Path, keys: dict[str, str], web_port: int, say: Cal
     return children
 
 
-def _simulator_config(keys: dict[str, str], web_port: int) -> dict[str, Any]:
+def _simulator_config(keys: dict[str, str], banks: Iterable[str], web_port: int) -> dict[str, Any]:
     return {
         "crm": {
             "subdomain": keys["subdomain"],
@@ -43,9 +46,6 @@ def _simulator_config(keys: dict[str, str], web_port: int) -> dict[str, Any]:
             "redirect_uri": "https://bonus.sportgory.ru/amocrm/oauth",
             "long_lived_token": keys["crm_token"],
         },
-        "bank": {
-            "tbank": {"terminal": keys["terminal"], "password": keys["password"]},
-            "yookassa": {"shop_id": keys["shop_id"], "secret": keys["shop_secret"]},
-        },
+        "bank": demo_banks.simulated(keys, banks),
         "product": {"payments_url": f"http://127.0.0.1:{web_port}/webhooks/payments"},
     }

@@ -1,21 +1,22 @@
 """The demo's story, played without a person and checked as it goes: `make demo ARGS=--once`.
 
 A buyer pays 4 990 ₽; the bank's signed callback arrives five times and the CRM's hook three times, in any order; then
-another buyer pays through the other bank and half of it goes back. Every claim is read from where its user would read
-it: the CRM's fields from the CRM, the card from its page, the ledger from its proof.
+another buyer pays through another bank and a part goes back; then somebody pays through each of the acquirers. Every
+claim is read from where its user would read it: the CRM's fields from the CRM, the card from its page, the ledger from
+its proof.
 """
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import subprocess
 import time
 import zipfile
-from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from cli import demo_shop as shop
 from flows import health
 
 if TYPE_CHECKING:
@@ -24,61 +25,51 @@ if TYPE_CHECKING:
 
     from cli.demo_world import World
 
-Found = TypeVar("Found")
-
-PATIENCE_S = 60.0
-POLL_S = 0.05
 PAID_KOPECKS = 499_000
 CALLBACKS = 5
 HOOKS = 3
 REFUNDED_PAYMENT_KOPECKS = 200_000
 REFUND_KOPECKS = 50_000
 SECOND_ROUBLES = 2_000
-
-
-class StoryFailed(Exception):
-    """Something that must be true was not. The text says what."""
-
-
-@dataclass(frozen=True)
-class Deal:
-    deal_id: int
-    contact_id: int
+SMALL_KOPECKS = 99_000
 
 
 def play(world: World, say: Callable[[str], None]) -> dict[str, Any]:
     """Plays and checks; returns the summary line. `ok` is False and `error` says why when a check failed."""
     try:
         return _play(world, say)
-    except StoryFailed as failure:
+    except shop.StoryFailed as failure:
         say(f"НЕ ВЫШЛО: {failure}")
         return {"ok": False, "error": str(failure), "timings_s": world.timings_s}
 
 
 def _play(world: World, say: Callable[[str], None]) -> dict[str, Any]:
-    anna = _new_deal(world, "Палатка и спальник", PAID_KOPECKS, "Анна Петрова")
+    anna = shop.new_deal(world, "Палатка и спальник", PAID_KOPECKS, "Анна Петрова")
     began = time.monotonic()
-    _pay(world, anna, "tbank", callbacks=CALLBACKS, hooks=HOOKS)
+    shop.pay(world, anna, "tbank", callbacks=CALLBACKS, hooks=HOOKS)
     say(f"Анна платит 4 990 ₽ через Т-Банк: {CALLBACKS} уведомлений банка и {HOOKS} хука amoCRM вразнобой")
-    member = _until(lambda: _member(world, anna, net=_expected(world, PAID_KOPECKS)), "баллы за оплату не начислены")
+    member = shop.until(
+        lambda: shop.member(world, anna, net=shop.expected(world, PAID_KOPECKS)), "баллы за оплату не начислены"
+    )
     world.timings_s["payment_to_points"] = round(time.monotonic() - began, 2)
     balance = member["balance"]
     say(f"Начислено: доступно {balance['available']}, ожидают {balance['pending']}")
-    crm = _until(lambda: _crm_agrees(world, anna, member), "поля amoCRM не сошлись с книгой баллов")
+    crm = shop.until(lambda: _crm_agrees(world, anna, member), "поля amoCRM не сошлись с книгой баллов")
     world.timings_s["payment_to_crm"] = round(time.monotonic() - began, 2)
     say("В amoCRM: поля контакта, покупатель с сегментом, примечание в сделке")
     _refund_story(world, say)
     redeemed = _redeem_story(world, say)
+    paid_through = _every_bank_story(world, say)
     path = _save_pass(world, member)
     say(f"Карта Apple подписана и проверена: {path}")
     google_link = _google_link(world, member)
-    _until(lambda: _callbacks_are_done(world), "не все уведомления обработаны")
-    member = _member(world, anna, net=_expected(world, PAID_KOPECKS)) or member
+    shop.until(lambda: _callbacks_are_done(world), "не все уведомления обработаны")
+    member = shop.member(world, anna, net=shop.expected(world, PAID_KOPECKS)) or member
     if len([line for line in member["statement"] if line["move"] == "accrue"]) != 1:
-        raise StoryFailed("начислено не ровно один раз")
+        raise shop.StoryFailed("начислено не ровно один раз")
     verdict = health.verify_ledger(world.rt)
     if not verdict.is_whole:
-        raise StoryFailed(f"книга баллов не сходится: {verdict.faults}")
+        raise shop.StoryFailed(f"книга баллов не сходится: {verdict.faults}")
     say(f"Книга сходится: операций {verdict.transfers}, сумма 0")
     return {
         "ok": True,
@@ -89,17 +80,21 @@ def _play(world: World, say: Callable[[str], None]) -> dict[str, Any]:
         "google_link": google_link,
         "crm": crm,
         "redeem": redeemed,
+        "banks": paid_through,
         "timings_s": {"start": round(world.started_s, 2), **world.timings_s},
     }
 
 
 def _refund_story(world: World, say: Callable[[str], None]) -> None:
-    boris = _new_deal(world, "Треккинговые палки", REFUNDED_PAYMENT_KOPECKS, "Борис Иванов")
-    _pay(world, boris, "yookassa", callbacks=2, hooks=2)
-    _until(lambda: _member(world, boris, net=_expected(world, REFUNDED_PAYMENT_KOPECKS)), "баллы Бориса не начислены")
+    boris = shop.new_deal(world, "Треккинговые палки", REFUNDED_PAYMENT_KOPECKS, "Борис Иванов")
+    shop.pay(world, boris, "yookassa", callbacks=2, hooks=2)
+    shop.until(
+        lambda: shop.member(world, boris, net=shop.expected(world, REFUNDED_PAYMENT_KOPECKS)),
+        "баллы Бориса не начислены",
+    )
     world.call("POST", f"{world.urls['crm']}/sim/deals/{boris.deal_id}/refund", {"amount_kopecks": REFUND_KOPECKS})
     kept = REFUNDED_PAYMENT_KOPECKS - REFUND_KOPECKS
-    _until(lambda: _member(world, boris, net=_expected(world, kept)), "возврат не снял баллы")
+    shop.until(lambda: shop.member(world, boris, net=shop.expected(world, kept)), "возврат не снял баллы")
     say("Борис платит 2 000 ₽ через ЮKassa, 500 ₽ возвращают: баллы за возвращённое сняты")
 
 
@@ -109,20 +104,59 @@ def _redeem_story(world: World, say: Callable[[str], None]) -> dict[str, Any] | 
     asked = _to_spend(world)
     if not asked or not {"redeem", "total"} <= names.keys():
         return None
-    vera = _new_deal(world, "Фонарь", REFUNDED_PAYMENT_KOPECKS, "Вера Смирнова")
-    _pay(world, vera, "tbank", callbacks=1, hooks=1)
-    first = _until(lambda: _member(world, vera, net=_expected(world, REFUNDED_PAYMENT_KOPECKS)), "нет баллов Веры")
+    vera = shop.new_deal(world, "Фонарь", REFUNDED_PAYMENT_KOPECKS, "Вера Смирнова")
+    shop.pay(world, vera, "tbank", callbacks=1, hooks=1)
+    first = shop.until(
+        lambda: shop.member(world, vera, net=shop.expected(world, REFUNDED_PAYMENT_KOPECKS)), "нет баллов Веры"
+    )
     body = {"name": "Гермомешок", "price_roubles": SECOND_ROUBLES, "contact_id": vera.contact_id}
     deal_id = world.call("POST", f"{world.urls['crm']}/sim/deals", body)["deal_id"]
     world.call("POST", f"{world.urls['crm']}/sim/deals/{deal_id}/fields", {names["redeem"]: asked})
     left = SECOND_ROUBLES - asked * world.rt.programme.point_value_kopecks // 100
-    _until(lambda: _deal_field(world, deal_id, names["total"]) == str(left), "сделка не узнала новой суммы")
+    shop.until(lambda: shop.deal_field(world, deal_id, names["total"]) == str(left), "сделка не узнала новой суммы")
     say(f"Менеджер вписал «{names['redeem']}»: {asked}; к оплате стало {left} ₽")
-    _pay(world, Deal(deal_id, vera.contact_id), "yookassa", callbacks=2, hooks=2)
+    shop.pay(world, shop.Deal(deal_id, vera.contact_id), "yookassa", callbacks=2, hooks=2)
     spent = first["balance"]["available"] - asked
-    member = _until(lambda: _spent(world, vera, spent), "списание не проведено")
+    member = shop.until(lambda: _spent(world, vera, spent), "списание не проведено")
     say(f"Вера платит {left} ₽ через ЮKassa: {asked} списано, на остальное начислено")
     return {"deal": deal_id, "asked": asked, "to_pay_roubles": left, "balance": member["balance"]}
+
+
+def _every_bank_story(world: World, say: Callable[[str], None]) -> dict[str, Any]:
+    """A small deal through each acquirer. Points alone would not show it, the deal's stage earns them too: the bank
+    must have been believed, and the deal must know through whom it was paid."""
+    began = time.monotonic()
+    deals = {bank: shop.new_deal(world, "Носки", SMALL_KOPECKS, "Глеб Соколов") for bank in world.banks}
+    payments = {bank: shop.pay(world, deal, bank, callbacks=1, hooks=1) for bank, deal in deals.items()}
+    told = {}
+    for bank, deal in deals.items():
+        callbacks = shop.until(partial(shop.believed, world, payments[bank]), f"{bank}: уведомление банка не принято")
+        net = shop.expected(world, SMALL_KOPECKS)
+        member = shop.until(partial(shop.member, world, deal, net=net), f"{bank}: баллы не начислены")
+        earned = sum(line["points"] for line in member["statement"] if line["move"] == "accrue")
+        told[bank] = {
+            "deal": deal.deal_id,
+            "payment": payments[bank],
+            "callbacks": callbacks,
+            "accrued": earned,
+            "acquirer": _paid_through(world, deal, bank),
+        }
+    world.timings_s["every_bank"] = round(time.monotonic() - began, 2)
+    say(
+        f"По 990 ₽ через каждый эквайринг, их {len(told)}: уведомления приняты, баллы начислены, сделки знают свой банк"
+    )
+    return told
+
+
+def _paid_through(world: World, deal: shop.Deal, bank: str) -> str | None:
+    """The bank as the deal names it, where the rules keep it there."""
+    name = world.rt.crm_names.lead_fields.get("acquirer")
+    if name is None:
+        return None
+    found = shop.until(partial(shop.deal_field, world, deal.deal_id, name), f"{bank}: сделка не узнала своего банка")
+    if found != world.rt.acquirers[bank].title_ru:
+        raise shop.StoryFailed(f"{bank}: в сделке стоит {found}")
+    return found
 
 
 def _to_spend(world: World) -> int:
@@ -135,53 +169,13 @@ def _to_spend(world: World) -> int:
     return points if points >= rules.min_points else 0
 
 
-def _deal_field(world: World, deal_id: int, name: str) -> str | None:
-    state = world.call("GET", f"{world.urls['crm']}/sim/state?deal={deal_id}")
-    value = state["deals"][0]["fields"].get(name)
-    return None if value is None else str(value)
-
-
-def _spent(world: World, deal: Deal, available: int) -> dict[str, Any] | None:
-    headers = {"Authorization": f"Bearer {world.api_token}"}
-    found = world.call("GET", f"{world.urls['web']}/api/v1/members?contact={deal.contact_id}", headers=headers)
+def _spent(world: World, deal: shop.Deal, available: int) -> dict[str, Any] | None:
+    found = shop.account(world, deal)
     captured = any(line["move"] == "capture" for line in found.get("statement", []))
-    return dict(found) if captured and found["balance"]["available"] == available else None
+    return found if captured and found["balance"]["available"] == available else None
 
 
-def _new_deal(world: World, name: str, kopecks: int, buyer: str) -> Deal:
-    """A deal with a buyer nobody knows yet: the story may be played many times in one folder."""
-    phone = f"+7900{secrets.randbelow(10**7):07}"
-    body = {"name": name, "price_roubles": kopecks / 100, "contact": {"name": buyer, "phone": phone}}
-    made = world.call("POST", f"{world.urls['crm']}/sim/deals", body)
-    return Deal(made["deal_id"], made["contact_id"])
-
-
-def _pay(world: World, deal: Deal, acquirer: str, *, callbacks: int, hooks: int) -> None:
-    body = {"acquirer": acquirer, "callbacks": callbacks, "hooks": hooks, "shuffle": True}
-    world.call("POST", f"{world.urls['crm']}/sim/deals/{deal.deal_id}/pay", body)
-
-
-def _expected(world: World, kopecks: int) -> int:
-    """What the rules promise for a first order, counted here without the product's own functions."""
-    programme = world.rt.programme
-    base = kopecks * programme.accrual.rate_bps // (10_000 * programme.point_value_kopecks)
-    welcome = programme.welcome
-    if welcome is None:
-        return base
-    return welcome.points + (base if welcome.with_base else 0)
-
-
-def _member(world: World, deal: Deal, *, net: int) -> dict[str, Any] | None:
-    """The buyer's account over our API, once it holds `net` points."""
-    headers = {"Authorization": f"Bearer {world.api_token}"}
-    found = world.call("GET", f"{world.urls['web']}/api/v1/members?contact={deal.contact_id}", headers=headers)
-    balance = found.get("balance")
-    if balance is None or balance["available"] + balance["pending"] + balance["reserved"] - balance["debt"] != net:
-        return None
-    return dict(found)
-
-
-def _crm_agrees(world: World, deal: Deal, member: dict[str, Any]) -> dict[str, Any] | None:
+def _crm_agrees(world: World, deal: shop.Deal, member: dict[str, Any]) -> dict[str, Any] | None:
     """The contact, lead and customer as the CRM shows them, once they say what the ledger says."""
     state = world.call("GET", f"{world.urls['crm']}/sim/state?deal={deal.deal_id}")
     contact = next(one for one in state["contacts"] if one["id"] == deal.contact_id)
@@ -220,7 +214,7 @@ def _save_pass(world: World, member: dict[str, Any]) -> Path:
     url = f"{member['card']['url']}/card.pkpass"
     reply = world.http.send("GET", url, route="demo")
     if reply.status != 200 or reply.headers.get("content-type") != "application/vnd.apple.pkpass":
-        raise StoryFailed(f"страница карты не отдала .pkpass: {reply.status}")
+        raise shop.StoryFailed(f"страница карты не отдала .pkpass: {reply.status}")
     folder = world.folder / "cards"
     folder.mkdir(exist_ok=True)
     path = folder / f"{member['card']['number']}.pkpass"
@@ -241,7 +235,7 @@ def _check_signature(pkpass: bytes, folder: Path, ca_path: Path) -> None:
     command += ["-content", str(folder / "manifest.json"), "-CAfile", str(ca_path), "-out", "/dev/null"]
     checked = subprocess.run(command, capture_output=True, timeout=20, check=False)
     if checked.returncode != 0:
-        raise StoryFailed(f"openssl не принимает подпись карты: {checked.stderr.decode(errors='replace')[-200:]}")
+        raise shop.StoryFailed(f"openssl не принимает подпись карты: {checked.stderr.decode(errors='replace')[-200:]}")
 
 
 def _google_link(world: World, member: dict[str, Any]) -> str | None:
@@ -249,13 +243,3 @@ def _google_link(world: World, member: dict[str, Any]) -> str | None:
         return None
     reply = world.http.send("GET", f"{member['card']['url']}/google", route="demo")
     return reply.headers.get("location")
-
-
-def _until(look: Callable[[], Found | None], what: str) -> Found:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(POLL_S)
-    raise StoryFailed(what)

@@ -5,10 +5,8 @@ Everything it needs to start again lies in one folder. Owns no story.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import secrets
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,13 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli import demo_banks
 from cli.children import Child
+from cli.demo_keys import keys_of
 from cli.demo_simulators import start_simulators
 from cli.demo_wallet import make_wallet_folder
 from cli.services import start_services
 from cli.services.account import make_folder
 from cli.services.process import free_port
-from config.settings import DEFAULT_PROGRAMME, load_settings
+from config.settings import load_settings
 from connector.http import HttpClient
 from flows import access, connect, migrating, planning
 from flows.runtime import Runtime, build_runtime, prepare
@@ -30,7 +30,7 @@ from flows.runtime import Runtime, build_runtime, prepare
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SECRET_BYTES = 32
+PROGRAMME = Path("config/demo.yaml")
 SEED_DEALS = (
     ("Палатка «Хибины-2»", 4_990, "Анна Петрова", "+79000000001"),
     ("Рюкзак 60 л", 8_350, "Борис Иванов", "+79000000002"),
@@ -43,11 +43,13 @@ OURS = ("web", "worker inbox", "worker outbox", "sweep")
 
 @dataclass
 class World:
-    """A running demo. `secrets` are the simulated accounts' keys, made once per folder."""
+    """A running demo. `secrets` are the simulated accounts' keys, made once per folder; `banks` are the acquirers that
+    the rules file names."""
 
     folder: Path
     urls: dict[str, str]
     secrets: dict[str, str]
+    banks: tuple[str, ...]
     environment: dict[str, str]
     rt: Runtime
     hook_path: str
@@ -59,16 +61,13 @@ class World:
     timings_s: dict[str, float] = field(default_factory=dict)
 
     def contract(self) -> dict[str, Any]:
-        """The line for programs (design, section 4). `secret` is what signs; T-Bank's own word for it is password."""
+        """The line for programs (design, section 4)."""
         keys = self.secrets
         return {
             "urls": self.urls,
             "hook_path": self.hook_path,
             "api_token": self.api_token,
-            "acquirers": {
-                "tbank": {"terminal": keys["terminal"], "password": keys["password"], "secret": keys["password"]},
-                "yookassa": {"shop_id": keys["shop_id"], "secret": keys["shop_secret"]},
-            },
+            "acquirers": demo_banks.contract(keys, self.banks),
             "crm": {"token": keys["crm_token"], "subdomain": keys["subdomain"]},
             "pids": {**self.service_pids, **{child.name: child.pid for child in self.children}},
             "state": str(self.folder),
@@ -98,7 +97,8 @@ def open_world(
     """Starts everything in `folder`; stops it at the end. Steps: servers; simulators; schema; CRM; our processes."""
     began = time.monotonic()
     make_folder(folder)
-    keys = _secrets(folder)
+    keys = keys_of(folder)
+    rules, banks = _rules(programme, keys)
     if at is not None:
         _set_clock(folder, at)
     with ExitStack() as stack:
@@ -110,12 +110,14 @@ def open_world(
             log=say,
         )
         stack.callback(services.stop)
-        simulators = start_simulators(folder, keys, web_port, say)
+        simulators = start_simulators(folder, keys, banks, web_port, say)
         for child in simulators.values():
             stack.callback(child.stop)
         urls = {"web": f"http://127.0.0.1:{web_port}", **{name: one.ready["url"] for name, one in simulators.items()}}
-        environment = _environment(folder, keys, urls, web_port, programme)
+        http = HttpClient()
+        environment = _environment(folder, keys, urls, web_port, rules)
         environment |= {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}
+        environment |= _certificates(http, banks, urls["bank"])
         environment["MAIL_STAND_IN"] = f"127.0.0.1:{simulators['mail'].ready['smtp_port']}"
         ours = [Child(name, ["-m", "cli.main", *_command(name)], environment, folder / "logs") for name in OURS]
         rt = build_runtime(load_settings(environment, dotenv=None))
@@ -125,11 +127,11 @@ def open_world(
         for child in ours:  # they need the schema and the key, nothing else
             stack.callback(child.stop)
             child.start()
-        http = HttpClient()
         world = World(
             folder=folder,
             urls=urls,
             secrets=keys,
+            banks=banks,
             environment=environment,
             rt=rt,
             hook_path=rt.hook_path(),
@@ -195,36 +197,31 @@ def _command(name: str) -> list[str]:
     }[name]
 
 
-def _secrets(folder: Path) -> dict[str, str]:
-    """Keys of the demo, made once; the file is for this user only."""
-    path = folder / "secrets.json"
-    if path.is_file():
-        kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-        return kept
-    keys = {
-        "secret_key": base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).decode(),
-        "terminal": "1700000000000DEMO",
-        "password": secrets.token_urlsafe(12),
-        "shop_id": "100500",
-        "shop_secret": f"test_{secrets.token_urlsafe(24)}",
-        "client_id": "5c1f0f3a-9a54-4c1e-8f0e-2f0a4f0d7e11",
-        "client_secret": secrets.token_urlsafe(32),
-        "crm_token": secrets.token_urlsafe(32),
-        "subdomain": "sportgory",
+def _secrets(keys: dict[str, str]) -> dict[str, str]:
+    """What a rules file may ask for by name."""
+    return {
+        "AMOCRM_CLIENT_ID": keys["client_id"],
+        "AMOCRM_CLIENT_SECRET": keys["client_secret"],
+        "AMOCRM_TOKEN": keys["crm_token"],
+        **demo_banks.environment(keys),
     }
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(keys, file)
-    return keys
+
+
+def _certificates(http: HttpClient, banks: tuple[str, ...], bank_url: str) -> dict[str, str]:
+    """Of Robokassa's second kind of notification: the simulated bank has signed it itself."""
+    if "robokassa" not in banks:
+        return {}
+    reply = http.send("GET", bank_url + demo_banks.CERTIFICATE_PATH, route="demo")
+    return {demo_banks.CERTIFICATE: reply.body.decode()}
 
 
 def _environment(
-    folder: Path, keys: dict[str, str], urls: dict[str, str], web_port: int, programme: Path | None
+    folder: Path, keys: dict[str, str], urls: dict[str, str], web_port: int, rules: Path
 ) -> dict[str, str]:
     wallet = make_wallet_folder(folder / "wallet")
     return {
         "PUBLIC_URL": urls["web"],
-        "PROGRAMME": str((programme or _shipped_programme()).absolute()),
+        "PROGRAMME": str(rules),
         "SECRET_KEY": keys["secret_key"],
         "WEB_PORT": str(web_port),
         "SWEEP_INTERVAL_S": "1",
@@ -232,25 +229,20 @@ def _environment(
         "CLOCK_FILE": str(folder / "simulator" / "clock.json"),
         "DEMO_WALLET_DIR": str(wallet),
         "AMOCRM_BASE_URL": urls["crm"],
-        "YOOKASSA_API_URL": urls["bank"],
-        "TBANK_API_URL": urls["bank"],
+        **demo_banks.addresses(urls["bank"]),
         "GOOGLE_API_URL": urls["bank"],
         "GOOGLE_TOKEN_URL": f"{urls['bank']}/token",
         "YOOKASSA_CHECK_IP": "no",
         "WEBHOOKS_ALLOW_PRIVATE": "yes",
-        "AMOCRM_CLIENT_ID": keys["client_id"],
-        "AMOCRM_CLIENT_SECRET": keys["client_secret"],
-        "AMOCRM_TOKEN": keys["crm_token"],
-        "YOOKASSA_SHOP_ID": keys["shop_id"],
-        "YOOKASSA_SECRET": keys["shop_secret"],
-        "TBANK_TERMINAL": keys["terminal"],
-        "TBANK_PASSWORD": keys["password"],
+        **_secrets(keys),
     }
 
 
-def _shipped_programme() -> Path:
-    here = Path(__file__).resolve().parent.parent / DEFAULT_PROGRAMME
-    return here if here.is_file() else DEFAULT_PROGRAMME
+def _rules(programme: Path | None, keys: dict[str, str]) -> tuple[Path, tuple[str, ...]]:
+    """The rules file to play by, and the acquirers it names."""
+    own = Path(__file__).resolve().parent.parent / PROGRAMME
+    path = (programme or (own if own.is_file() else PROGRAMME)).absolute()
+    return path, demo_banks.named(path, _secrets(keys))
 
 
 def _set_clock(folder: Path, at: datetime) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "events": "cli.inspect:events",
     "verify-ledger": "cli.inspect:verify_ledger",
     "payments": "cli.payments:payments",
+    "reconcile": "cli.reconcile:reconcile",
     "hooks": "cli.hooks:hooks",
     "token": "cli.token:token",
     "console-link": "cli.inspect:console_link",

@@ -29,16 +29,16 @@ _ELSEWHERE = "Это уже делает другой процесс. Как и�
 @click.option("--json", "as_json", is_flag=True, help="Ответ для программы.")
 def night(*, name: str | None, at_once: bool, is_list: bool, as_json: bool) -> None:
     """Ночные работы: сгорание, подарки, сегменты, предупреждения. Повтор и опоздание безвредны."""
-    from flows import nightly  # noqa: PLC0415
+    from flows import nightly, schedule  # noqa: PLC0415
 
-    known = [job.name for job in nightly.JOBS]
+    known = [job.name for job in schedule.JOBS]
     if name is not None and name not in known:
         fail(f"Нет работы {name!r}", f"выберите из: {', '.join(known)}")
     with runtime() as rt:
         if is_list:
             _show(nightly.states(rt), rt.programme.timezone, as_json=as_json)
             return
-        progress = ProgressLine({job.name: job.title for job in nightly.JOBS}, is_terminal=sys.stderr.isatty())
+        progress = ProgressLine({job.name: job.title for job in schedule.JOBS}, is_terminal=sys.stderr.isatty())
         results = nightly.run_due(rt, now=rt.now(), only=name, at_once=at_once, on_progress=progress)
         progress.end()
         rt.bell.flush()

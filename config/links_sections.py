@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar, get_args
 from urllib.parse import urlsplit
 
@@ -38,6 +38,7 @@ AMOCRM_KEYS = Keys(
         "customers",
         "note_to_feed",
         "move_paid_deals",
+        "mark_invoices",
         "token",
         "oauth",
     ),
@@ -93,17 +94,22 @@ def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
         oauth=oauth,
         lead_fields=_field_names(crm_fields, "lead", LEAD_KEYS, LEAD_FIELDS),
         move_paid_deals=section.get("move_paid_deals", fields.yes_no, default=False),
+        mark_invoices=section.get("mark_invoices", fields.yes_no, default=False),
     )
 
 
 def read_acquirers(root: Section, outside: Outside) -> tuple[AcquirerConfig, ...]:
-    """Acquirers whose credentials are all at hand; in a mere check others are left out with a warning."""
+    """Every acquirer that the file names, complete or not."""
     members = root.items("acquirers", "- {provider: yookassa, shop_id: env:…, secret: env:…}")
     read = [(path, _acquirer(root.notes, node, path, outside)) for path, node in members]
     named = [(f"{path}.provider", acquirer.provider) for path, acquirer in read if acquirer is not None]
     refuse_repeats(root.notes, named, "duplicate-provider", "эквайринг", fix="оставьте одну запись")
-    complete = (acquirer for _, acquirer in read if acquirer is not None)
-    return tuple(one for one in complete if ACQUIRERS[one.provider].is_complete(one.credentials))
+    return tuple(acquirer for _, acquirer in read if acquirer is not None)
+
+
+def complete(acquirers: Iterable[AcquirerConfig]) -> tuple[AcquirerConfig, ...]:
+    """Those whose credentials are all at hand; in a mere check the others are left out with a warning."""
+    return tuple(one for one in acquirers if ACQUIRERS[one.provider].is_complete(one.credentials))
 
 
 def _stages_differ(section: Section, paid: str, refund: str | None) -> None:
@@ -135,13 +141,14 @@ def _access(section: Section, outside: Outside) -> tuple[SecretStr | None, OAuth
         return outside.secret(section, "token", rotate="в amoCRM", optional=True), None
     client_id = outside.secret(oauth, "client_id", rotate="в amoCRM")
     client_secret = outside.secret(oauth, "client_secret", rotate="в amoCRM")
-    redirect_uri = oauth.need("redirect_uri", _address, "https://bonus.sportgory.ru/amocrm/oauth")
+    redirect_uri = oauth.need("redirect_uri", read_address, "https://bonus.sportgory.ru/amocrm/oauth")
     if client_id is None or client_secret is None:
         return None, None
     return None, OAuthConfig(client_id, client_secret, redirect_uri)
 
 
-def _address(text: str) -> str:
+def read_address(text: str) -> str:
+    """An https address; for tests and demos one of this machine."""
     try:
         url = urlsplit(text)
         host = url.hostname

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from loyalty.programme import Programme
+from loyalty.receipts import PaymentMethod, TaxSystem, Vat
 
 VERSION_CHARS = 12  # hex digits of the digest that name a version of the rules
 
@@ -26,6 +27,8 @@ Provider = Literal[
 ContactFieldRole = Literal[
     "balance", "pending", "nearest_burn", "segment", "rfm", "birthday", "card_link", "card_status"
 ]
+LinkProvider = Literal["yookassa", "tbank", "cloudpayments"]
+Ffd = Literal["1.05", "1.2"]
 LeadFieldRole = Literal[
     "redeem",
     "allowed",
@@ -37,6 +40,7 @@ LeadFieldRole = Literal[
     "refunded",
     "acquirer",
     "paid_on",
+    "payment_link",
 ]
 MailSecurity = Literal["none", "starttls", "tls"]
 
@@ -106,6 +110,7 @@ class AmoCrmConfig:
     oauth: OAuthConfig | None = None
     lead_fields: Mapping[LeadFieldRole, str] = field(default_factory=dict)
     move_paid_deals: bool = False
+    mark_invoices: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,26 @@ class AcquirerConfig:
 
     provider: Provider
     credentials: Mapping[str, SecretStr]
+
+
+@dataclass(frozen=True)
+class ReceiptConfig:
+    """What every receipt says; `item` names the goods of a deal, which has no lines."""
+
+    tax_system: TaxSystem
+    vat: Vat
+    method: PaymentMethod
+    ffd: Ffd
+    item: str
+
+
+@dataclass(frozen=True)
+class PaymentLinksConfig:
+    """`receipt` is None where the acquirer's own cash desk needs nothing from us."""
+
+    acquirer: LinkProvider
+    return_url: str
+    receipt: ReceiptConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +172,7 @@ class ProgrammeFile:
     lines: Mapping[str, int]
     mail: MailConfig | None = None
     redeem_pin: SecretStr | None = None
+    payment_links: PaymentLinksConfig | None = None
 
     def line_of(self, rule: str) -> int:
         """The line of a rule by its path, 0 when it is not written: a default stands in for it."""

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 
 from config.card_section import read_card
 from config.cross_checks import check_together
-from config.links_sections import read_acquirers, read_amocrm
+from config.links_sections import complete, read_acquirers, read_amocrm
 from config.mail_section import read_mail
 from config.masked_source import masked_source
 from config.model import ProgrammeFile
+from config.payment_links_section import read_payment_links
 from config.problems import Problem, Source, Span, count, error_at, in_file_order, render, shown_lines, to_data
 from config.redeem_section import read_redeem
 from config.rules_sections import read_programme
@@ -45,6 +46,7 @@ ROOT_KEYS = Keys(
         "mail",
         "amocrm",
         "acquirers",
+        "payment_links",
     ),
     planned=("rfm", "messages", "campaigns", "match_payment_to_lead"),
 )
@@ -128,8 +130,10 @@ def _read(document: Document, path: Path, notes: Notes, outside: Outside, now: d
     card = read_card(root, outside)
     mail = read_mail(root, outside)
     amocrm = read_amocrm(root, outside)
-    acquirers = read_acquirers(root, outside)
+    named = read_acquirers(root, outside)
+    acquirers = complete(named)
+    links = read_payment_links(root, named)
     if root.readable:
         today = None if now is None else now.astimezone(ZoneInfo(programme.timezone)).date().isoformat()
         check_together(notes, programme, card, amocrm, today)
-    return ProgrammeFile(programme, card, amocrm, acquirers, path, notes.lines(), mail, redeem_pin)
+    return ProgrammeFile(programme, card, amocrm, acquirers, path, notes.lines(), mail, redeem_pin, links)

@@ -15,6 +15,7 @@ from config import (
     goods_section,
     links_sections,
     mail_section,
+    payment_links_section,
     redeem_section,
     rules_sections,
     segments_section,
@@ -59,6 +60,8 @@ SECTIONS: Mapping[str, Keys] = {
     "amocrm.fields.contact": links_sections.CONTACT_KEYS,
     "amocrm.fields.lead": links_sections.LEAD_KEYS,
     "acquirers[]": links_sections.ACQUIRER_KEYS,
+    "payment_links": payment_links_section.PAYMENT_LINKS_KEYS,
+    "payment_links.receipt": payment_links_section.RECEIPT_KEYS,
 }
 
 

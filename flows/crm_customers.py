@@ -64,7 +64,7 @@ def _find_customers(crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
         if not known and desk.states[member.id].pushed_segment is not None:
             known = tuple(one.id for one in crm.find_customers(member.card_number) if member.card_number in one.name)
             if known:
-                crm.link_contact_to_customer(min(known), member.contact)
+                crm.link_contacts_to_customers({min(known): member.contact})
         if known:
             desk.states[member.id] = replace(desk.states[member.id], customer_ref=min(known), pushed_segment=None)
 
@@ -91,9 +91,8 @@ def _create_customers(
     rt.failpoints.reach("crm.after_create")
     for member, customer_ref in zip(newcomers, created, strict=True):
         desk.states[member.id] = replace(desk.states[member.id], customer_ref=customer_ref, pushed_segment=None)
-    for member in newcomers:
-        desk.hold()
-        crm.link_contact_to_customer(_customer(desk, member), member.contact)
+    desk.hold()
+    crm.link_contacts_to_customers({_customer(desk, member): member.contact for member in newcomers})
     save(rt, desk)
 
 

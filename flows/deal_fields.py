@@ -13,12 +13,14 @@ from connector.amocrm.fields import LEAD_DIRECTORY_NAME, FieldSpec
 from connector.amocrm.leads import DealChange
 from connector.amocrm.notes import NoteDraft
 from connector.errors import Refused
-from flows import book, deal_payments, holds
+from flows import book, deal_money, deal_payments, holds, payment_links
 from flows.order_sheet import price_in_money
+from flows.refusals import Denied
 from flows.settle import NotYet, SetupIncomplete, written_once
 from loyalty.basket import KOPECKS_MAX, whole_sum
 from storage import deal_marks, members, orders
 from storage import holds as holds_storage
+from storage import payment_links as payment_links_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +43,7 @@ FIELD_TYPES = {
     "refunded": ("numeric", "KOPILKA_REFUNDED", True),
     "acquirer": ("text", "KOPILKA_ACQUIRER", True),
     "paid_on": ("text", "KOPILKA_PAID_ON", True),
+    "payment_link": ("url", "KOPILKA_PAYMENT_LINK", True),
 }
 """Type, our code, and whether nobody may type into it."""
 
@@ -72,17 +75,19 @@ def refresh(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> 
     ids = field_ids(rt, rt.crm)
     with rt.db.begin() as tx:
         found = [one for one in orders.by_ids(tx, order_ids).values() if one.deal_ref is not None and one.member_id]
-        wanted = {order.id: wanted_fields(tx, rt, order) for order in found}
-    _push(rt, rt.crm, found, {one: _by_id(ids, values) for one, values in wanted.items()}, hold)
+    _push(rt, rt.crm, found, ids, hold)
     _tell(rt, rt.crm, found, hold)
-    deal_payments.advance(rt, rt.crm, found, hold)  # last: a stage that cannot be set keeps nothing else back
+    deal_money.mark_invoices(rt, rt.crm, found, hold)
+    deal_payments.advance(rt, rt.crm, found, hold)  # a stage that cannot be set keeps nothing of the above back
+    _push_links(rt, rt.crm, found, ids, hold)
     known = {order.id for order in found}
     return {one: "поля сделки обновлены" if one in known else "сделки в CRM нет" for one in order_ids}
 
 
 def wanted_fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, FieldValue]:
     """What the deal's fields should say. While it is unpaid: what may be spent and what is left to pay with it."""
-    return {**_points_fields(tx, rt, order), **deal_payments.fields(tx, rt, order)}
+    link = {} if rt.file.payment_links is None else {"payment_link": payment_links_storage.open_url(tx, order.id)}
+    return {**_points_fields(tx, rt, order), **deal_payments.fields(tx, rt, order), **link}
 
 
 def _points_fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, FieldValue]:
@@ -102,9 +107,24 @@ def _points_fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, Fi
     return {"allowed": found.checkout.spending.max_points, "total": _roubles(due), "accrued": earned}
 
 
-def _push(
-    rt: Runtime, crm: AmoCrm, found: Sequence[Order], wanted: dict[int, dict[str, FieldValue]], hold: Callable[[], None]
+def _push_links(
+    rt: Runtime, crm: AmoCrm, found: Sequence[Order], ids: dict[str, int], hold: Callable[[], None]
 ) -> None:
+    """Where points are reserved the buyer gets a link for the lower price. Raises NotYet when a bank makes none."""
+    try:
+        made = payment_links.for_deals(rt, found, hold)
+    except Denied as denied:
+        raise NotYet(
+            f"Ссылка на оплату не создана: {denied.detail}. {denied.details.get('hint', denied.hint)}"
+        ) from denied
+    with rt.db.begin() as tx:
+        fresh = list(orders.by_ids(tx, made).values())
+    _push(rt, crm, fresh, ids, hold)
+
+
+def _push(rt: Runtime, crm: AmoCrm, found: Sequence[Order], ids: dict[str, int], hold: Callable[[], None]) -> None:
+    with rt.db.begin() as tx:
+        wanted = {order.id: _by_id(ids, wanted_fields(tx, rt, order)) for order in found}
     changes = {}
     for order in found:
         pushed = order.pushed_fields

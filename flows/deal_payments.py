@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from storage.orders import Order
     from storage.payments import Payment
 
+KEYS = ("payment_status", "paid", "refunded", "acquirer", "paid_on")
+"""Our keys of the fields that tell of money."""
+
 _WITHOUT_MONEY = {
     "authorised": "сумма заморожена",
     "voided": "заморозка снята",
@@ -36,7 +39,10 @@ _WITHOUT_MONEY = {
 
 def told(tx: sa.Connection, rt: Runtime, order: Order, *, now: datetime) -> None:
     """A payment of the order was heard of: the deal is to say so."""
-    if order.deal_ref is not None and rt.crm is not None and (rt.crm_names.lead_fields or rt.crm_names.move_paid_deals):
+    if order.deal_ref is None or rt.crm is None:
+        return
+    names = rt.crm_names
+    if names.lead_fields or names.move_paid_deals or names.mark_invoices:
         outbox.add(tx, "deal", [order.id], now=now)
 
 
@@ -53,7 +59,7 @@ def fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, FieldValue
         "payment_status": _status(found, paid, refunded),
         "paid": _roubles(paid),
         "refunded": _roubles(refunded),
-        "acquirer": ", ".join(sorted({_title(one.acquirer) for one in found})),
+        "acquirer": ", ".join(titles(found)),
         "paid_on": max(days).astimezone(zone).strftime("%d.%m.%Y") if days else "",
     }
 
@@ -85,9 +91,20 @@ def _is_paid(tx: sa.Connection, rt: Runtime, order: Order) -> bool:
     if order.is_stage_paid or order.price_kopecks == 0:
         return False
     kept = sum(one.totals.kept_kopecks for one in payments.of_order(tx, order.id))
+    return kept >= price_left(tx, rt, order) > 0
+
+
+def price_left(tx: sa.Connection, rt: Runtime, order: Order) -> int:
+    """What of the deal's price must be paid in money."""
     held = None if order.hold_id is None else holds_storage.by_id(tx, order.hold_id)
     programme = rt.programme if held is None else rt.programme_of(tx, held.rules_version)
-    return kept >= price_in_money(order, held, programme) > 0
+    return price_in_money(order, held, programme)
+
+
+def titles(found: Sequence[Payment]) -> list[str]:
+    """Acquirers that took money, as managers call them; while none has, those that tried."""
+    took = [one for one in found if one.captured_kopecks] or found
+    return sorted({_title(one.acquirer) for one in took})
 
 
 def _status(found: Sequence[Payment], paid: int, refunded: int) -> str:

@@ -13,7 +13,7 @@ from connector.amocrm.leads import LOST_STATUS_ID, WON_STATUS_ID
 from flows import phones
 from loyalty.matching import Candidate, Choice, choose
 from loyalty.phrases import roubles
-from storage import boxes, holds, inbox, orders, payments
+from storage import boxes, holds, inbox, orders, payment_links, payments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,24 +56,30 @@ class PaymentMatched(MatchRefused):
 
 @dataclass(frozen=True)
 class Home:
-    """Where a payment belongs: a deal of the CRM, an order of the shop's programs, or nobody knows (`choice`)."""
+    """Where a payment belongs: a deal of the CRM, an order that a link of ours was made for, an order of the shop's
+    programs, or nobody knows (`choice`)."""
 
     deal_ref: int | None = None
+    order_id: int | None = None
     shop_ref: str | None = None
     choice: Choice | None = None
 
     @property
     def is_unknown(self) -> bool:
-        return self.deal_ref is None and self.shop_ref is None
+        return self.deal_ref is None and self.order_id is None and self.shop_ref is None
 
 
 def find(rt: Runtime, facts: PaymentFacts) -> Home:
-    """The first of: the deal the payment names, the shop's order of that number, the payer's only deal of that price.
+    """The first of: the deal the payment names, the order of our own link, the shop's order of that number, the
+    payer's only deal of that price.
     Raises ConnectorError if the CRM cannot be asked."""
     if facts.deal_ref is not None:
         return Home(deal_ref=facts.deal_ref)
     if facts.order_ref:
         with rt.db.begin() as tx:
+            order_id = payment_links.order_named(tx, facts.order_ref)
+            if order_id is not None:
+                return Home(order_id=order_id)
             if orders.read_shop_order(tx, facts.order_ref) is not None:
                 return Home(shop_ref=facts.order_ref)
     if rt.crm is None:

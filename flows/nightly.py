@@ -1,4 +1,4 @@
-"""What is done by the clock: which jobs there are, when each is due, and running those that are.
+"""What is done by the clock: when each job is due, and running those that are. Which there are is `schedule.py`.
 
 Jobs are rows in the database, so it does not matter which process looks or how often: one run at a time, a killed one
 is taken over, a late one is caught up once. Every job may be run twice without harm.
@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from flows import activating, active_rules, burning, gifts, holds, notices, segment_review
+from flows import active_rules
 from flows.jobs import LEASE, JobLost, Run
 from flows.runtime import SchemaMismatch
+from flows.schedule import JOBS
 from loyalty import calendar
-from loyalty.notices import notify_at
 from storage import jobs
 from storage.db import DatabaseAway, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from flows.jobs import Progress, Work
+    from flows.jobs import Progress
     from flows.runtime import Runtime
+    from flows.schedule import Scheduled
     from loyalty.programme import Programme
 
 FAILED_AGAIN = timedelta(minutes=10)
@@ -33,18 +34,6 @@ LOCKED_AGAIN = timedelta(minutes=10)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Scheduled:
-    """A job. Due either `every` so often, or each day `at` a local time."""
-
-    name: str
-    title: str
-    work: Work
-    summary: Callable[[Mapping[str, int]], str]
-    every: timedelta | None = None
-    at: Callable[[Programme], time] | None = None
 
 
 @dataclass(frozen=True)
@@ -233,48 +222,3 @@ def _state(job: Scheduled, row: jobs.Job, now: datetime) -> JobState:
         last_result=row.last_result,
         last_error=row.last_error,
     )
-
-
-def _release_holds(run: Run) -> Iterator[None]:
-    done = holds.release_expired(run.rt, now=run.now)
-    run.piece(lambda _tx: run.progress.plus(done=done, members=done))
-    yield
-
-
-def _clock(hour: int, minute: int) -> Callable[[Programme], time]:
-    return lambda _programme: time(hour, minute)
-
-
-JOBS: Sequence[Scheduled] = (
-    Scheduled(
-        name="holds",
-        title="Просроченные резервы",
-        work=_release_holds,
-        summary=lambda counts: f"снято резервов: {counts.get('members', 0)}",
-        every=timedelta(minutes=1),
-    ),
-    Scheduled(
-        name="activate",
-        title="Активация баллов",
-        work=activating.activate,
-        summary=activating.summary,
-        every=timedelta(minutes=1),
-    ),
-    Scheduled(name="burn", title="Сгорание", work=burning.burn, summary=burning.summary, at=_clock(0, 5)),
-    Scheduled(name="gifts", title="Подарки", work=gifts.give, summary=gifts.summary, at=_clock(0, 10)),
-    Scheduled(
-        name="segments",
-        title="Сегменты",
-        work=segment_review.review,
-        summary=segment_review.summary,
-        at=_clock(4, 0),
-    ),
-    Scheduled(
-        name="notices",
-        title="Предупреждения о сгорании",
-        work=notices.plan,
-        summary=notices.summary,
-        at=notify_at,
-    ),
-)
-"""In the order in which they run: what has burnt is not told of, what was given tonight is."""

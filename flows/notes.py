@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connector.amocrm.notes import NoteDraft
+from flows.deal_money import Money
 from flows.settle import SetupIncomplete, written_once
 from loyalty.wording import count_text
-from storage import deal_marks, ledger, orders
+from storage import deal_marks, ledger, orders, payments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,11 +36,15 @@ def write(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> di
     with rt.db.begin() as tx:
         found = orders.by_ids(tx, order_ids)
         points = ledger.points_of_orders(tx, order_ids)
+        money = {order_id: Money(payments.of_order(tx, order_id)).text for order_id in found}
     totals = {order_id: _earned(points.get(order_id, {})) for order_id in found}
     due = [order for order in found.values() if totals[order.id] != order.noted_points or order.noting_revision]
     told = {order.id: _told_points(rt.crm, order) for order in due}
     unsaid = [order for order in due if told[order.id] != totals[order.id]]
-    texts = {order.id: _text(rt, order, points.get(order.id, {}), told=told[order.id]) for order in unsaid}
+    texts = {
+        order.id: _text(rt, order, points.get(order.id, {}), told=told[order.id], money=money[order.id])
+        for order in unsaid
+    }
     if unsaid:
         hold()
         with rt.db.begin() as tx:
@@ -67,14 +72,15 @@ def _told_points(crm: AmoCrm, order: Order) -> int:
     return max(marks)[1] if marks else 0
 
 
-def _text(rt: Runtime, order: Order, points: Mapping[str, int], *, told: int) -> str:
+def _text(rt: Runtime, order: Order, points: Mapping[str, int], *, told: int, money: str) -> str:
     words = rt.point_forms
     total = _earned(points)
     change = total - told
     verb = f"Начислено {count_text(change, words)}" if change > 0 else f"Снято {count_text(-change, words)}"
     parts = [f"{points[source]} {name}" for source, name in _SOURCES if points.get(source)]
     whole = f"Всего за сделку: {count_text(total, words)}" + (f" ({' + '.join(parts)})" if len(parts) > 1 else "")
-    return f"{rt.programme.name}. {verb}. {whole}. [операция {order.id}-{order.revision}: {total}]"
+    line = f"{rt.programme.name}. {verb}. {whole}. [операция {order.id}-{order.revision}: {total}]"
+    return f"{line}\n{money}" if money else line
 
 
 def _earned(points: Mapping[str, int]) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from connector.acquiring.base import Fetched, Ignored, NeedsFetch, NotOurs
 from connector.acquiring.base import NeedsPerson as AcquirerNeedsPerson
 from connector.errors import BadReply, NotConfigured
-from flows import deal_payments, deals, matching, points
+from flows import deal_payments, deals, found_facts, matching, points
 from flows.settle import ClaimLost, NeedsPerson
 from loyalty.events import PaymentFacts
 from storage import boxes, inbox, orders
@@ -93,6 +93,8 @@ def _order(tx: sa.Connection, facts: PaymentFacts, known: Payment | None, home: 
         return order
     if home is not None and home.deal_ref is not None:
         return orders.open_order(tx, home.deal_ref, now=now)
+    if home is not None and home.order_id is not None:
+        return orders.lock(tx, home.order_id)
     found = None if home is None else orders.find_shop_order(tx, home.shop_ref or "")
     if found is None:
         raise NeedsPerson("Заказа, к которому относился платёж, больше нет: сверьте вручную")
@@ -113,6 +115,8 @@ def _keep_unmatched(rt: Runtime, row: InboxRow, facts: PaymentFacts, choice: Cho
 
 def _understand(rt: Runtime, row: InboxRow) -> PaymentFacts | str:
     """The payment's facts, or why there is nothing to do."""
+    if row.source == found_facts.SOURCE:
+        return _reconciled(row)
     acquirer = rt.acquirers.get(row.source)
     if acquirer is None:
         raise NeedsPerson(f"Эквайринг {row.source} больше не настроен в файле правил")
@@ -132,6 +136,17 @@ def _understand(rt: Runtime, row: InboxRow) -> PaymentFacts | str:
     if told.is_test:
         return "пропущено: тестовый платёж"
     return told
+
+
+def _reconciled(row: InboxRow) -> PaymentFacts:
+    """What was found at the acquirer when books were compared."""
+    try:
+        found = found_facts.read(row.body)
+    except found_facts.NotFacts as failure:
+        raise NeedsPerson("Находка сверки не читается: повторите её, kopilka reconcile") from failure
+    if found.facts is None:
+        raise NeedsPerson(found.question)
+    return found.facts
 
 
 def _finish(rt: Runtime, row: InboxRow, outcome: str) -> None:

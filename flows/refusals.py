@@ -180,3 +180,23 @@ class MergeRefused(Denied):
 class SegmentUnknown(Denied):
     code, status = "segment_unknown", 422
     title, hint = "Такого сегмента нет в правилах", "допишите его в segments файла правил"
+
+
+class LinksOff(Denied):
+    code, status = "payment_links_off", 409
+    title, hint = "Ссылки на оплату не настроены", "опишите payment_links в файле правил: kopilka check"
+
+
+class OrderIsPaid(Denied):
+    code, status = "order_is_paid", 409
+    title, hint = "Платить больше нечего", "заказ оплачен; что за него начислено: GET /api/v1/orders/{order}"
+
+
+class LinkRefused(Denied):
+    code, status = "link_refused", 422
+    title, hint = "Банк не создал ссылку на оплату", "исправьте то, что назвал банк, и повторите запрос"
+
+
+class BankAway(Denied):
+    code, status = "bank_away", 503
+    title, hint = "Банк не ответил", "повторите тот же запрос: второй платёж не создастся"

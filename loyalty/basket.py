@@ -23,7 +23,7 @@ class BadBasket(ValueError):
 @dataclass(frozen=True)
 class Line:
     """`discount_kopecks` is the line's own discount; `is_on_sale` marks a price that is reduced already;
-    `is_gift_card`: selling it neither earns nor takes points."""
+    `is_gift_card`: selling it neither earns nor takes points. `name` is what stands on a receipt."""
 
     gross_kopecks: int
     qty: int = 1
@@ -32,6 +32,7 @@ class Line:
     discount_kopecks: int = 0
     is_on_sale: bool = False
     is_gift_card: bool = False
+    name: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.qty <= QUANTITY_MAX:

@@ -5,7 +5,7 @@ Owns their shape only. Knows no acquirer and no CRM: `connector/` translates int
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -60,3 +60,26 @@ class PaymentFacts:
     order_ref: str = ""
     invoice_ref: int | None = None
     payer: Payer = Payer()
+
+
+def together(first: PaymentFacts, second: PaymentFacts) -> PaymentFacts:
+    """Two messages about one payment as one: totals are the greater ones, refunds with a name count once. What only
+    one of them tells is kept; of two words on one thing the first's stands."""
+    refunds = {one.ref: one for one in (*second.refunds, *first.refunds)}
+    for one in second.refunds:
+        is_undone = one.is_undone or refunds[one.ref].is_undone
+        refunds[one.ref] = replace(refunds[one.ref], is_undone=is_undone)
+    return replace(
+        first,
+        deal_ref=first.deal_ref or second.deal_ref,
+        captured_kopecks=max(first.captured_kopecks, second.captured_kopecks),
+        refunded_kopecks=max(first.refunded_kopecks, second.refunded_kopecks),
+        status="refunded" if "refunded" in (first.status, second.status) else first.status,
+        occurred_at=first.occurred_at or second.occurred_at,
+        is_test=first.is_test or second.is_test,
+        refund_is_total=first.refund_is_total or second.refund_is_total,
+        refunds=tuple(refunds[ref] for ref in sorted(refunds)),
+        order_ref=first.order_ref or second.order_ref,
+        invoice_ref=first.invoice_ref or second.invoice_ref,
+        payer=first.payer if first.payer != Payer() else second.payer,
+    )

@@ -40,13 +40,20 @@ def link(kind: str, record_id: int) -> Response:
     items = body_list()
     _check(crm, kind, items)
     for item in items:
-        other = crm.rows(item["to_entity_type"])[item["to_entity_id"]]
-        if item["to_entity_type"] == ELEMENTS:
-            connect_element(crm, kind, record, other, item["metadata"])
-            continue
-        is_main = bool((item.get("metadata") or {}).get("is_main", False))
-        connect(crm, kind, record, item["to_entity_type"], other, is_main=is_main)
+        _join(crm, kind, record, item)
     return _links(crm, kind, [record], f"{kind}/{record_id}/links")
+
+
+@bp.post(f"/<{KINDS}:kind>/link")
+def link_many(kind: str) -> Response:
+    """The mass call: every item names its own `entity_id`. All are linked or none."""
+    crm = the_crm()
+    items = body_list()
+    records = [_record(crm, kind, int(item.get("entity_id") or 0)) for item in items]
+    _check(crm, kind, items)
+    for record, item in zip(records, items, strict=True):
+        _join(crm, kind, record, item)
+    return _links(crm, kind, records, f"{kind}/links")
 
 
 @bp.post(f"/<{KINDS}:kind>/<int:record_id>/unlink")
@@ -74,6 +81,15 @@ def links_of_many(kind: str) -> Response:
     rows = crm.rows(kind)
     records = [rows[key] for key in sorted(bracket_ids("filter[entity_id]")) if key in rows]
     return _links(crm, kind, records, f"{kind}/links")
+
+
+def _join(crm: Crm, kind: str, record: Record, item: Json) -> None:
+    other = crm.rows(item["to_entity_type"])[item["to_entity_id"]]
+    if item["to_entity_type"] == ELEMENTS:
+        connect_element(crm, kind, record, other, item["metadata"])
+        return
+    is_main = bool((item.get("metadata") or {}).get("is_main", False))
+    connect(crm, kind, record, item["to_entity_type"], other, is_main=is_main)
 
 
 def connect_element(crm: Crm, kind: str, record: Record, element: Record, metadata: Json) -> None:

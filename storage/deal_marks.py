@@ -59,3 +59,13 @@ def deals_of(tx: sa.Connection, member_id: int, *, limit: int) -> list[int]:
         """
     )
     return list(tx.execute(statement, {"id": member_id, "limit": limit}).scalars())
+
+
+def invoice_marks(tx: sa.Connection, order_ids: Iterable[int]) -> dict[int, str | None]:
+    """What each order's invoice was last made to say."""
+    statement = sa.text("SELECT id, invoice_mark FROM orders WHERE id = ANY(:ids)")
+    return {row.id: row.invoice_mark for row in tx.execute(statement, {"ids": list(order_ids)})}
+
+
+def save_invoice_mark(tx: sa.Connection, order_id: int, mark: str) -> None:
+    tx.execute(sa.text("UPDATE orders SET invoice_mark = :mark WHERE id = :id"), {"id": order_id, "mark": mark})

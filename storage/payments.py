@@ -38,6 +38,7 @@ class Payment:
     inbox_id: int | None = None
     matched_by: str | None = None
     suggested: Sequence[dict[str, Any]] | None = None
+    invoice_ref: int | None = None
 
     @property
     def totals(self) -> PaymentTotals:
@@ -47,8 +48,9 @@ class Payment:
 _SAVE_PAYMENT = sa.text(
     """
     INSERT INTO payment AS p (acquirer, payment_ref, order_id, captured_kopecks, refunded_kopecks, is_refund_total,
-        status, captured_at, created_at, inbox_id)
-    VALUES (:acquirer, :payment_ref, :order_id, :captured, :refunded, :is_total, :status, :captured_at, :now, :inbox_id)
+        status, captured_at, created_at, inbox_id, invoice_ref)
+    VALUES (:acquirer, :payment_ref, :order_id, :captured, :refunded, :is_total, :status, :captured_at, :now, :inbox_id,
+        :invoice_ref)
     ON CONFLICT ON CONSTRAINT one_row_per_payment DO UPDATE SET
         order_id = COALESCE(p.order_id, EXCLUDED.order_id),
         captured_kopecks = GREATEST(p.captured_kopecks, EXCLUDED.captured_kopecks),
@@ -56,7 +58,8 @@ _SAVE_PAYMENT = sa.text(
         is_refund_total = p.is_refund_total OR EXCLUDED.is_refund_total,
         status = EXCLUDED.status,
         captured_at = LEAST(p.captured_at, EXCLUDED.captured_at),
-        inbox_id = COALESCE(EXCLUDED.inbox_id, p.inbox_id)
+        inbox_id = COALESCE(EXCLUDED.inbox_id, p.inbox_id),
+        invoice_ref = COALESCE(p.invoice_ref, EXCLUDED.invoice_ref)
     RETURNING id, order_id
     """
 )
@@ -68,11 +71,12 @@ _SAVE_REFUND = sa.text(
         is_undone = r.is_undone OR EXCLUDED.is_undone
     """
 )
-_COLUMNS = """
+COLUMNS = """
     p.id, p.acquirer, p.payment_ref, p.order_id, p.captured_kopecks,
     GREATEST(p.refunded_kopecks, COALESCE((SELECT sum(r.kopecks) FROM payment_refund r
         WHERE r.payment_id = p.id AND NOT r.is_undone), 0))::bigint AS refunded_kopecks,
-    p.is_refund_total, p.status, p.captured_at, p.created_at, p.inbox_id, p.matched_by, p.suggested
+    p.is_refund_total, p.status, p.captured_at, p.created_at, p.inbox_id, p.matched_by, p.suggested,
+    p.invoice_ref
 """
 
 
@@ -88,7 +92,7 @@ def deal_of(tx: sa.Connection, acquirer: str, payment_ref: str) -> int | None:
 
 
 def find(tx: sa.Connection, acquirer: str, payment_ref: str) -> Payment | None:
-    statement = sa.text(f"SELECT {_COLUMNS} FROM payment p WHERE acquirer = :acquirer AND payment_ref = :ref")  # noqa: S608
+    statement = sa.text(f"SELECT {COLUMNS} FROM payment p WHERE acquirer = :acquirer AND payment_ref = :ref")  # noqa: S608
     row = tx.execute(statement, {"acquirer": acquirer, "ref": payment_ref}).one_or_none()
     return None if row is None else Payment(*row)
 
@@ -111,6 +115,7 @@ def save(
             "captured_at": (facts.occurred_at or now) if facts.captured_kopecks else None,
             "now": now,
             "inbox_id": inbox_id,
+            "invoice_ref": facts.invoice_ref,
         },
     ).one()
     refunds = [
@@ -143,7 +148,7 @@ def match(tx: sa.Connection, payment_id: int, order_id: int, *, by: str) -> bool
 
 def unmatched(tx: sa.Connection, *, limit: int) -> list[Payment]:
     """Payments without an order, oldest first."""
-    statement = sa.text(f"SELECT {_COLUMNS} FROM payment p WHERE order_id IS NULL ORDER BY id LIMIT :limit")  # noqa: S608
+    statement = sa.text(f"SELECT {COLUMNS} FROM payment p WHERE order_id IS NULL ORDER BY id LIMIT :limit")  # noqa: S608
     return [Payment(*row) for row in tx.execute(statement, {"limit": limit})]
 
 
@@ -154,7 +159,7 @@ def moved_money(tx: sa.Connection, order_id: int) -> bool:
 
 def of_order(tx: sa.Connection, order_id: int) -> list[Payment]:
     """The order's payments, oldest first."""
-    statement = sa.text(f"SELECT {_COLUMNS} FROM payment p WHERE order_id = :id ORDER BY id")  # noqa: S608
+    statement = sa.text(f"SELECT {COLUMNS} FROM payment p WHERE order_id = :id ORDER BY id")  # noqa: S608
     return [Payment(*row) for row in tx.execute(statement, {"id": order_id})]
 
 

@@ -11,22 +11,24 @@ import hmac
 import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from connector.acquiring.account import Account
+from connector.acquiring import cloudpayments_lists
 from connector.acquiring.base import Ack, Callback, Check, Fetched, Ignored, NeedsFetch, NeedsPerson, NotOurs, Parsed
-from connector.acquiring.forms import form_fields, json_field, not_in_roubles
+from connector.acquiring.cloudpayments_kinds import KIND, sorted_out
+from connector.acquiring.cloudpayments_links import CloudPaymentsLinks
+from connector.acquiring.forms import json_field, not_in_roubles
+from connector.acquiring.listing import Lists
 from connector.acquiring.reading import compared, instant, matching, with_metadata
 from connector.errors import BadReply
 from connector.money import kopecks_from_roubles
 from loyalty.events import PaymentFacts, PaymentStatus, RefundFacts
 
 _REF = re.compile(r"[1-9][0-9]{0,18}")
-_KIND = re.compile(rb"(?:^|&)type=([A-Za-z]{1,16})(?:&|$)")
-_ONLY_OF_A_PAYMENT = ("AuthCode", "GatewayName", "Token")
 _STATUSES: dict[str, PaymentStatus] = {
     "Authorized": "authorised",
     "Completed": "captured",
@@ -39,7 +41,7 @@ _STATUSES: dict[str, PaymentStatus] = {
 _Told = PaymentFacts | Ignored | NeedsPerson
 
 
-class CloudPayments(Account):
+class CloudPayments(CloudPaymentsLinks, Lists):
     name = "cloudpayments"
     title_ru = "CloudPayments"
     api_url = "https://api.cloudpayments.ru"
@@ -56,15 +58,15 @@ class CloudPayments(Account):
 
     def keep(self, callback: Callback) -> bytes:
         """The kind that our address names, on a line of its own, then the form."""
-        kind = _KIND.search(callback.query)
+        kind = KIND.search(callback.query)
         return (kind[1].lower() if kind else b"") + b"\n" + super().keep(callback)
 
     def event_id(self, raw: bytes) -> str:
-        kind, fields = _sorted(raw)
+        kind, fields = sorted_out(raw)
         return f"{kind}:{sha256(raw).hexdigest() if kind == 'other' else _ref(fields)}"
 
     def is_hint(self, raw: bytes) -> bool:
-        return _sorted(raw)[0] == "unclear"
+        return sorted_out(raw)[0] == "unclear"
 
     def ack(self, raw: bytes) -> Ack:  # noqa: ARG002
         return Ack(200, "application/json", b'{"code":0}')
@@ -73,7 +75,7 @@ class CloudPayments(Account):
         return Ack(403, "application/json", b'{"code":13}')
 
     def parse(self, raw: bytes) -> Parsed:
-        kind, fields = _sorted(raw)
+        kind, fields = sorted_out(raw)
         if kind in ("check", "other") or fields.get("OperationType") == "CardPayout":
             return Ignored("not news about a payment")
         if kind == "unclear":
@@ -94,34 +96,23 @@ class CloudPayments(Account):
         known = (last or {}).get("Status"), str((last or {}).get("OriginalTransactionId"))
         return _facts(payment, status, last if known == ("Completed", payment_ref) else None)
 
+    def listed(self, since: datetime, until: datetime) -> Iterator[PaymentFacts]:
+        return cloudpayments_lists.listed(self._answer, _row_facts, since, until)
+
     def _asked(self, path: str, name: str, value: object) -> dict[str, Any] | None:
         """The operation; None if the shop has no such one."""
-        key = b64encode(f"{self._secrets['public_id']}:{self._secrets['secret']}".encode()).decode()
-        headers = {"Authorization": f"Basic {key}", "Content-Type": "application/json"}
-        body, what = json.dumps({name: value}).encode(), f"CloudPayments {path}"
-        answer = self._ask("POST", path, route=path, what=what, headers=headers, body=body).json()
+        answer = self._answer(path, {name: value})
         if answer.get("Success") is True and isinstance(answer.get("Model"), dict):
             return dict(answer["Model"])
         if answer.get("Message") == "Not found":
             return None
-        raise BadReply(f"{what}: refused")
+        raise BadReply(f"CloudPayments {path}: refused")
 
-
-def _sorted(raw: bytes) -> tuple[str, dict[str, str]]:
-    """What a notification is, and its fields: the kind our address says, unless its signed fields speak against it."""
-    kind, fields = raw.partition(b"\n")[0].decode("latin-1"), form_fields(raw.partition(b"\n")[2])
-    is_payment = any(fields.get(name) for name in _ONLY_OF_A_PAYMENT)
-    if fields.get("PaymentTransactionId"):
-        return "refund", fields
-    if fields.get("ReasonCode", "0") not in ("", "0"):
-        return "fail", fields
-    if "TransactionId" not in fields or (kind in ("recurrent", "receipt") and not is_payment):
-        return "other", fields
-    # A check looks like the payment it comes before, but for what only a bank's answer can give.
-    is_check = not is_payment and "OperationType" in fields
-    is_news = not is_check and fields.get("Status") in ("Authorized", "Completed")
-    fits = {"check": is_check, "pay": is_news, "confirm": is_news, "cancel": not fields.get("Status")}
-    return (kind if fits.get(kind) else "unclear"), fields
+    def _answer(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+        key = b64encode(f"{self._secrets['public_id']}:{self._secrets['secret']}".encode()).decode()
+        headers = {"Authorization": f"Basic {key}", "Content-Type": "application/json"}
+        body, what = json.dumps(asked).encode(), f"CloudPayments {path}"
+        return dict(self._ask("POST", path, route=path, what=what, headers=headers, body=body).json())
 
 
 def _facts(told: Mapping[str, Any], status: PaymentStatus | None, refund: Mapping[str, Any] | None) -> _Told:
@@ -144,6 +135,13 @@ def _facts(told: Mapping[str, Any], status: PaymentStatus | None, refund: Mappin
     )
     own = {"order": told.get("InvoiceId"), "email": told.get("Email")}
     return with_metadata(facts, {**json_field(told.get("Data") or told.get("JsonData")), **own}, told.get("AccountId"))
+
+
+def _row_facts(row: Mapping[str, Any], refund: Mapping[str, Any] | None) -> _Told:
+    """A row of the list of operations; a refund that has not gone through has moved nothing."""
+    if refund is not None and refund.get("Status") != "Completed":
+        return Ignored("the refund is under way")
+    return _facts(row, "refunded" if refund is not None else _STATUSES.get(str(row.get("Status"))), refund)
 
 
 def _ref(operation: Mapping[str, Any], name: str = "TransactionId") -> str:

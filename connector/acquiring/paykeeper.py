@@ -10,29 +10,28 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from hashlib import md5
 from typing import Any, Self
 
-from connector.acquiring import base
+from connector.acquiring import base, paykeeper_lists
 from connector.acquiring.base import Ack, Acquirer, Callback, Check, Fetched, Ignored, NotOurs, Parsed
 from connector.acquiring.forms import form_fields
-from connector.acquiring.reading import compared, matching, tried, with_metadata
-from connector.errors import BadMoney, BadReply, NeedsReauth, NotConfigured
-from connector.http import HttpClient, Reply
+from connector.acquiring.listing import Lists
+from connector.acquiring.paykeeper_payments import REF, answer, facts_of, told
+from connector.acquiring.reading import compared, matching, tried
+from connector.errors import BadMoney, BadReply, NotConfigured
+from connector.http import HttpClient
 from connector.money import kopecks_from_roubles
-from connector.replies import raise_for_status
-from loyalty.events import PaymentFacts, PaymentStatus
+from loyalty.events import PaymentFacts
 
-_REF = re.compile(r"[0-9]{1,20}")
 _SERVER = re.compile(r"(?:https://)?([0-9a-z-]+(?:\.[0-9a-z-]+)+)/?")
 _PATH = "/info/payments/byid/"
-_WHAT = f"PayKeeper GET {_PATH}"
-_PAID = ("obtained", "success", "stuck", "refunding", "partially_refunded", "refunded")
-_KNOWN = ("pending", "canceled", "failed", *_PAID)
 
 
-class PayKeeper(Acquirer):
+class PayKeeper(Acquirer, Lists):
     name = "paykeeper"
     title_ru = "PayKeeper"
     credentials = ("secret",)
@@ -81,23 +80,22 @@ class PayKeeper(Acquirer):
     def parse(self, raw: bytes) -> Parsed:
         fields = _read(raw)
         kopecks = kopecks_from_roubles(fields["sum"])
-        return _facts(fields, "captured", captured=kopecks) if kopecks else Ignored("nothing was paid")
+        return facts_of(fields, "captured", captured=kopecks) if kopecks else Ignored("nothing was paid")
 
     def fetch(self, payment_ref: str) -> Fetched:
-        query = [("id", matching(_REF, payment_ref, "a payment of PayKeeper"))]
+        payments = self._got(_PATH, [("id", matching(REF, payment_ref, "a payment of PayKeeper"))])
+        if payments and str(payments[0].get("id")) != payment_ref:
+            raise BadReply(f"PayKeeper GET {_PATH}: not the payment that was asked for")
+        return told(payments[0]) if payments else NotOurs(payment_ref)
+
+    def listed(self, since: datetime, until: datetime) -> Iterator[PaymentFacts]:
+        return paykeeper_lists.listed(partial(self._got, paykeeper_lists.PATH), told, since, until)
+
+    def _got(self, path: str, query: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         if not self._server:
             raise NotConfigured("paykeeper: server, login and password are needed to ask for a payment")
-        payment = _answer(self._http.send("GET", self._server + _PATH, route=_PATH, headers=self._headers, query=query))
-        if not payment:
-            return NotOurs(payment_ref)
-        payment, status = {**payment, "id": str(payment.get("id"))}, str(payment.get("status"))
-        if payment["id"] != payment_ref or status not in _KNOWN:
-            raise BadReply(f"{_WHAT}: not the payment that was asked for, or an unknown status")
-        if status not in _PAID:
-            return Ignored("the payment is pending") if status == "pending" else _facts(payment, "failed")
-        captured = kopecks_from_roubles(payment.get("pay_amount"))
-        refunded = kopecks_from_roubles(payment.get("refund_amount") or 0) if status.endswith("refunded") else 0
-        return _facts(payment, "refunded" if status == "refunded" else "captured", captured=captured, refunded=refunded)
+        reply = self._http.send("GET", self._server + path, route=path, headers=self._headers, query=query)
+        return answer(reply, f"PayKeeper GET {path}")
 
     def _proof(self, text: str, key: str | None) -> Check:
         hashed, expected = text + base.SECRET_MASK, _md5(text + self._secret)
@@ -106,7 +104,7 @@ class PayKeeper(Acquirer):
 
 def _read(raw: bytes) -> dict[str, str]:
     fields = form_fields(raw)
-    matching(_REF, fields.get("id"), "a payment of PayKeeper")
+    matching(REF, fields.get("id"), "a payment of PayKeeper")
     return {"sum": "", **fields}
 
 
@@ -121,30 +119,3 @@ def _printed(told: str) -> list[str]:
     except BadMoney:
         return [told]
     return [told, f"{kopecks // 100}.{kopecks % 100:02d}"]
-
-
-def _answer(reply: Reply) -> dict[str, Any] | None:
-    """The payment, None if there is none. Who is not let in gets a page or is sent to one."""
-    if reply.status in {302, 303} or (reply.status == 200 and reply.body.lstrip()[:1] == b"<"):
-        raise NeedsReauth(f"{_WHAT}: the credentials are not accepted")
-    raise_for_status(reply, _WHAT, is_write=False)
-    found = reply.json()
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise BadReply(f"{_WHAT}: the answer is not a list of payments")
-    return found[0] if found else None
-
-
-def _facts(told: Mapping[str, Any], status: PaymentStatus, *, captured: int = 0, refunded: int = 0) -> PaymentFacts:
-    facts = PaymentFacts(
-        acquirer=PayKeeper.name,
-        payment_ref=told["id"],
-        deal_ref=None,
-        captured_kopecks=captured,
-        refunded_kopecks=refunded,
-        status=status,
-        occurred_at=None,
-        is_test=False,
-        refund_is_total=status == "refunded",
-    )
-    order = {"order": told.get("orderid"), "phone": told.get("client_phone"), "email": told.get("client_email")}
-    return with_metadata(facts, order, told.get("clientid"))

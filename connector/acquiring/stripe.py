@@ -8,23 +8,24 @@ its creation and a dispute from the withdrawal, because the shop's money is gone
 from __future__ import annotations
 
 import hmac
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from connector.acquiring import stripe_lists
 from connector.acquiring.account import Account
 from connector.acquiring.base import Ack, Callback, Check, Fetched, Ignored, NeedsPerson, NotOurs, Parsed, credential
 from connector.acquiring.base import json_notification as _read
 from connector.acquiring.forms import fresh, is_same, not_in_roubles, unix_instant
-from connector.acquiring.reading import matching, with_metadata
+from connector.acquiring.listing import Lists
+from connector.acquiring.reading import with_metadata
+from connector.acquiring.stripe_refunds import as_object, ref_of, refund_facts
 from connector.errors import BadReply, NotFound
 from connector.money import kopecks_from_int
-from loyalty.events import PaymentFacts, PaymentStatus, RefundFacts
+from loyalty.events import PaymentFacts, PaymentStatus
 
 WINDOW_S = 300
 API_VERSION = "2024-06-20"
-_REF = re.compile(r"[A-Za-z0-9_]{1,100}")
-_WHAT = "Stripe GET /v1/payment_intents/{id}"
 _STATUSES: dict[str, PaymentStatus] = {
     "payment_intent.amount_capturable_updated": "authorised",
     "payment_intent.succeeded": "captured",
@@ -34,15 +35,10 @@ _STATUSES: dict[str, PaymentStatus] = {
     "succeeded": "captured",
     "canceled": "voided",
 }
-# Whether the money is the shop's again. A status that is not here has moved none: warning_…, prevented.
-_IS_UNDONE = {
-    "refund": {"pending": False, "requires_action": False, "succeeded": False, "failed": True, "canceled": True},
-    "dispute": {"needs_response": False, "under_review": False, "lost": False, "won": True},
-}
 _Told = PaymentFacts | Ignored | NeedsPerson
 
 
-class Stripe(Account):
+class Stripe(Account, Lists):
     name = "stripe"
     title_ru = "Stripe"
     api_url = "https://api.stripe.com"
@@ -63,7 +59,7 @@ class Stripe(Account):
         ]
 
     def event_id(self, raw: bytes) -> str:
-        return _ref(_read(raw).get("id"))
+        return ref_of(_read(raw).get("id"))
 
     def is_hint(self, raw: bytes) -> bool:  # noqa: ARG002
         return False
@@ -76,35 +72,53 @@ class Stripe(Account):
 
     def parse(self, raw: bytes) -> Parsed:
         event = _read(raw)
-        kind, thing = str(event.get("type")), _object(_object(event.get("data")).get("object"))
+        kind, thing = str(event.get("type")), as_object(as_object(event.get("data")).get("object"))
         if kind.startswith(("refund.", "charge.dispute.")):
             return _returned(thing, event)
         return _paid(thing, _STATUSES[kind], event) if kind in _STATUSES else Ignored("not an event about money")
 
     def fetch(self, payment_ref: str) -> Fetched:
         """The payment with its refunds; its disputes are told by their own events only."""
-        key = credential(self._secrets, self.name, "secret_key")
-        headers = {"Authorization": f"Bearer {key}", "Stripe-Version": API_VERSION}
-        path = f"/v1/payment_intents/{_ref(payment_ref)}?expand%5B%5D=latest_charge.refunds"
+        path = f"/v1/payment_intents/{ref_of(payment_ref)}?expand%5B%5D=latest_charge.refunds"
         try:
-            intent = self._ask("GET", path, route="/v1/payment_intents/{id}", what=_WHAT, headers=headers).json()
+            intent = self._got(path, "/v1/payment_intents/{id}")
         except NotFound:
             return NotOurs(payment_ref)
         if intent.get("id") != payment_ref:
-            raise BadReply(f"{_WHAT}: another payment came back")
-        status = _STATUSES.get(str(intent.get("status")))
-        return _paid(intent, status, _object(intent.get("latest_charge")) or intent) if status else Ignored("under way")
+            raise BadReply("Stripe GET /v1/payment_intents/{id}: another payment came back")
+        return _intent(intent)
+
+    def listed(self, since: datetime, until: datetime) -> Iterator[PaymentFacts]:
+        return stripe_lists.listed(self._got, self.fetch, _intent, _dispute, since, until)
+
+    def _got(self, path: str, route: str) -> dict[str, Any]:
+        key = credential(self._secrets, self.name, "secret_key")
+        headers = {"Authorization": f"Bearer {key}", "Stripe-Version": API_VERSION}
+        return dict(self._ask("GET", path, route=route, what=f"Stripe GET {route}", headers=headers).json())
+
+
+def _intent(intent: Mapping[str, Any]) -> _Told:
+    """An intent as the API tells it."""
+    status = _STATUSES.get(str(intent.get("status")))
+    return _paid(intent, status, as_object(intent.get("latest_charge")) or intent) if status else Ignored("under way")
+
+
+def _dispute(dispute: Mapping[str, Any]) -> _Told:
+    """A dispute has no word of its own on whether it is a test: its payment has."""
+    return _returned(dispute, {**dispute, "livemode": True})
 
 
 def _paid(intent: Mapping[str, Any], status: PaymentStatus, source: Mapping[str, Any]) -> _Told:
     """`source` is the event or the charge: each tells when, and whether in earnest. A charge lists its refunds."""
     if intent.get("currency") != "rub":
         return not_in_roubles(Stripe.title_ru) if status == "captured" else Ignored("no roubles, and none moved")
-    listed, buyer = _object(source.get("refunds")), _object(source.get("billing_details"))
-    refunds = [_refund(_object(one)) for one in listed.get("data", [])] if isinstance(listed.get("data"), list) else []
+    listed, buyer = as_object(source.get("refunds")), as_object(source.get("billing_details"))
+    refunds = (
+        [refund_facts(as_object(one)) for one in listed.get("data", [])] if isinstance(listed.get("data"), list) else []
+    )
     facts = PaymentFacts(
         acquirer=Stripe.name,
-        payment_ref=_ref(intent.get("id")),
+        payment_ref=ref_of(intent.get("id")),
         deal_ref=None,
         captured_kopecks=kopecks_from_int(intent.get("amount_received")) if status == "captured" else 0,
         refunded_kopecks=kopecks_from_int(source.get("amount_refunded")) if listed.get("has_more") is True else 0,
@@ -114,33 +128,15 @@ def _paid(intent: Mapping[str, Any], status: PaymentStatus, source: Mapping[str,
         refunds=tuple(refund for refund in refunds if refund is not None),
     )
     told = {"email": intent.get("receipt_email") or buyer.get("email"), "phone": buyer.get("phone")}
-    return with_metadata(facts, {**told, **_object(intent.get("metadata"))})
+    return with_metadata(facts, {**told, **as_object(intent.get("metadata"))})
 
 
 def _returned(thing: Mapping[str, Any], event: Mapping[str, Any]) -> _Told:
-    refund, payment = _refund(thing), thing.get("payment_intent")
+    refund, payment = refund_facts(thing), thing.get("payment_intent")
     if refund is None or payment is None:
         return Ignored("no money moved, or not that of a payment intent")
     if thing.get("currency") != "rub":
         return not_in_roubles(Stripe.title_ru)
     at, is_test = unix_instant(event.get("created")), event.get("livemode") is not True
-    facts = PaymentFacts(Stripe.name, _ref(payment), None, 0, 0, "refunded", at, is_test, refunds=(refund,))
+    facts = PaymentFacts(Stripe.name, ref_of(payment), None, 0, 0, "refunded", at, is_test, refunds=(refund,))
     return with_metadata(facts, thing.get("metadata"))
-
-
-def _refund(thing: Mapping[str, Any]) -> RefundFacts | None:
-    """A refund or a dispute; None as long as it has moved no money."""
-    kind = str(thing.get("object"))
-    is_undone = _IS_UNDONE.get(kind, {}).get(str(thing.get("status")))
-    if is_undone is None:
-        return None
-    kopecks = kopecks_from_int(thing.get("amount"))
-    return RefundFacts(_ref(thing.get("id")), kopecks, "chargeback" if kind == "dispute" else "refund", is_undone)
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _ref(value: object) -> str:
-    return matching(_REF, value, "an id of Stripe")

@@ -15,10 +15,10 @@ from hashlib import sha256
 from typing import Any
 
 from connector.acquiring import base
-from connector.acquiring.account import Account
 from connector.acquiring.base import Ack, Callback, Check, Fetched, Ignored, NeedsFetch, NeedsPerson, Parsed
 from connector.acquiring.forms import told
 from connector.acquiring.reading import compared, matching, tried
+from connector.acquiring.tbank_links import TBankLinks
 from connector.errors import BadReply
 from connector.money import kopecks_from_int
 from loyalty.events import Payer, PaymentFacts, PaymentStatus
@@ -44,7 +44,7 @@ _ASK_RU = (
 )
 
 
-class TBank(Account):
+class TBank(TBankLinks):
     name = "tbank"
     title_ru = "Т-Банк"
     api_url = "https://securepay.tinkoff.ru"

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-from connector.acquiring import base
-from connector.acquiring.account import Account
+from connector.acquiring import base, yookassa_lists
 from connector.acquiring.base import Ack, Callback, Check, Fetched, Ignored, NeedsFetch, NeedsPerson, NotOurs, Parsed
+from connector.acquiring.listing import Lists
 from connector.acquiring.reading import instant, matching, networks, sent_from, tried, with_metadata
+from connector.acquiring.yookassa_links import YooKassaLinks
 from connector.errors import BadReply, NotFound
 from connector.money import kopecks_from_roubles
 from loyalty.events import PaymentFacts, PaymentStatus
@@ -32,7 +34,7 @@ _WHAT = "YooKassa GET /v3/payments/{id}"
 _HOLD_ENDED = ("canceled_by_merchant", "expired_on_capture")
 
 
-class YooKassa(Account):
+class YooKassa(YooKassaLinks, Lists):
     name = "yookassa"
     title_ru = "ЮKassa"
     api_url = "https://api.yookassa.ru"
@@ -62,16 +64,21 @@ class YooKassa(Account):
         return Ignored(f"event {event}")
 
     def fetch(self, payment_ref: str) -> Fetched:
-        key = b64encode(f"{self._secrets['shop_id']}:{self._secrets['secret']}".encode()).decode()
-        path, headers = f"/v3/payments/{_ref(payment_ref)}", {"Authorization": f"Basic {key}"}
         try:
-            reply = self._ask("GET", path, route="/v3/payments/{id}", what=_WHAT, headers=headers)
+            payment = self._got(f"/v3/payments/{_ref(payment_ref)}", "/v3/payments/{id}")
         except NotFound:
             return NotOurs(payment_ref)
-        payment = reply.json()
         if payment.get("id") != payment_ref:
             raise BadReply(f"{_WHAT}: another payment came back")
         return _fetched(payment)
+
+    def listed(self, since: datetime, until: datetime) -> Iterator[PaymentFacts]:
+        return yookassa_lists.listed(self._got, self.fetch, _fetched, since, until)
+
+    def _got(self, path: str, route: str) -> dict[str, Any]:
+        key = b64encode(f"{self._secrets['shop_id']}:{self._secrets['secret']}".encode()).decode()
+        headers = {"Authorization": f"Basic {key}"}
+        return dict(self._ask("GET", path, route=route, what=f"YooKassa GET {route}", headers=headers).json())
 
 
 def _hint(raw: bytes) -> tuple[str, dict[str, Any]]:

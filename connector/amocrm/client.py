@@ -9,9 +9,10 @@ from connector.amocrm.account import AccountApi
 from connector.amocrm.contacts import ContactsApi
 from connector.amocrm.customers import CustomersApi
 from connector.amocrm.fields import FieldsApi
+from connector.amocrm.invoices import InvoicesApi
 from connector.amocrm.leads import LeadsApi
 from connector.amocrm.notes import NotesApi
 
 
-class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi):
+class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi, InvoicesApi):
     """`AmoCrm(base_url, auth, gate, http)`: synchronous, one account, safe to share between threads."""

@@ -6,7 +6,7 @@ and 5.4 of the amoCRM reference. Native bonus points are not used: they cannot b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -117,10 +117,15 @@ class CustomersApi(Api):
         if changes:
             self.request("PATCH", "/customers", body=[_patch(change) for change in changes])
 
-    def link_contact_to_customer(self, customer_id: int, contact_id: int) -> None:
-        """Repeating a link is harmless."""
-        body = [{"to_entity_id": contact_id, "to_entity_type": "contacts"}]
-        self.request("POST", f"/customers/{customer_id}/link", body=body)
+    def link_contacts_to_customers(self, contacts: Mapping[int, int]) -> None:
+        """Contacts by their customers, at most WRITE_BATCH in one request. Repeating a link is harmless."""
+        in_write_batch(len(contacts))
+        body = [
+            {"entity_id": customer_id, "to_entity_id": contact_id, "to_entity_type": "contacts"}
+            for customer_id, contact_id in contacts.items()
+        ]
+        if body:
+            self.request("POST", "/customers/link", body=body)
 
 
 def _customer(row: Row) -> Customer:

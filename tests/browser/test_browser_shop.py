@@ -15,6 +15,17 @@ from cli.demo_world import World
 pytestmark = pytest.mark.browser
 
 NewDeal = Callable[..., tuple[int, int]]
+BANKS = [
+    "Т-Банк",
+    "ЮKassa",
+    "CloudPayments",
+    "Robokassa",
+    "Сбер",
+    "Альфа-Банк",
+    "Prodamus",
+    "PayKeeper",
+    "Stripe",
+]
 
 
 def test_a_payment_on_the_board_becomes_fields_a_note_and_a_card(
@@ -34,7 +45,7 @@ def test_a_payment_on_the_board_becomes_fields_a_note_and_a_card(
     expect(_field(page, "Бонусы: баланс")).to_have_text("300")
     expect(_field(page, "Бонусы: ожидают")).to_have_text("499")
     expect(_field(page, "Сегмент карты")).to_have_text("Стартовый")
-    expect(page.locator(".feed .text").first).to_contain_text("499")
+    expect(page.locator(".feed .text", has_text="Начислено")).to_contain_text("499")
     expect(page.get_by_text("Стартовый", exact=True).last).to_be_visible()
     page.screenshot(path=screenshots / "deal.png", full_page=True)
     with page.expect_popup() as opening:
@@ -66,6 +77,54 @@ def test_a_new_deal_made_by_hand_can_be_paid_through_the_other_bank(
     page.get_by_role("link", name="Банк").click()
     expect(page.get_by_text("payment.succeeded").first).to_be_visible()
     page.screenshot(path=screenshots / "bank.png", full_page=True)
+
+
+@pytest.mark.parametrize("bank", ["Robokassa", "Альфа-Банк", "Stripe"])
+def test_every_bank_is_offered_and_the_deal_knows_through_whom_it_was_paid(
+    world: World, person: Person, new_deal: NewDeal, screenshots: Path, bank: str
+) -> None:
+    deal_id, _ = new_deal(buyer="Нина Орлова")
+    person.looks_at(390, 844)
+    page = person.page
+    page.goto(f"{world.urls['crm']}/deals/{deal_id}")
+
+    page.get_by_role("button", name="Оплатить").first.click()
+    banks = page.get_by_role("dialog").locator("select[name=acquirer]")
+    expect(banks.locator("option")).to_have_text(BANKS)
+    banks.select_option(label=bank)
+    page.get_by_role("dialog").get_by_role("button", name="Оплатить").click()
+
+    expect(_field(page, "Бонусы: ожидают")).to_have_text("499")
+    expect(_field(page, "Эквайринг")).to_have_text(bank)
+    expect(_field(page, "Оплачено")).to_have_text("4990")
+    page.get_by_role("link", name="Банк").click()
+    payment = page.locator("section", has_text=f"L{deal_id}-1")
+    expect(payment.locator("b").first).to_have_text(bank)
+    expect(payment.locator(".delivery.good")).to_have_count(payment.locator(".delivery").count())
+    page.screenshot(path=screenshots / f"bank-{bank}.png")
+
+
+def test_the_till_asks_for_what_is_left_after_the_points(
+    world: World, person: Person, sell: Callable[..., Sold], http: requests.Session
+) -> None:
+    """The buyer pays what the deal shows, or his points would come back to him."""
+    sold = sell(acquirer="sber", buyer="Лев Громов")
+    body = {"name": "Гермомешок", "price_roubles": 2_000, "contact_id": sold.contact_id}
+    deal_id = http.post(f"{world.urls['crm']}/sim/deals", json=body, timeout=10).json()["deal_id"]
+    page = person.page
+    page.goto(f"{world.urls['crm']}/deals/{deal_id}")
+
+    page.get_by_role("button", name="Изменить поле «Списать бонусов»").click()
+    page.get_by_role("dialog").get_by_label("Списать бонусов").fill("300")
+    page.get_by_role("dialog").get_by_role("button", name="Сохранить").click()
+    expect(_field(page, "К оплате с бонусами")).to_have_text("1700")
+    page.get_by_role("button", name="Оплатить").first.click()
+    expect(page.get_by_role("dialog").get_by_label("Сумма, ₽")).to_have_value("1700")
+    page.get_by_role("dialog").locator("select[name=acquirer]").select_option(label="CloudPayments")
+    page.get_by_role("dialog").get_by_role("button", name="Оплатить").click()
+
+    expect(_field(page, "Бонусы: баланс")).to_have_text("0")
+    expect(_field(page, "Эквайринг")).to_have_text("CloudPayments")
 
 
 def test_money_given_back_takes_its_points_back(

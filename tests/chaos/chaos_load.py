@@ -1,4 +1,4 @@
-"""What a shop does all day, by the dice: new deals paid through both banks, refunds, managers who move deals about."""
+"""What a shop does all day, by the dice: new deals paid through all banks, refunds, managers who move deals about."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ PAID_STAGE = "Оплачен"
 REGULARS = 10
 NEWCOMERS = 0.15
 """The share of deals whose buyer comes for the first time."""
+BANKS = ("tbank", "yookassa", "cloudpayments", "robokassa", "sber", "alfabank", "prodamus", "paykeeper", "stripe")
+TELL_OF_PARTS = ("yookassa", "cloudpayments", "sber", "alfabank", "stripe")
+TELL_OF_THE_WHOLE = ("tbank", *TELL_OF_PARTS)
+"""T-Bank does not say how much of a payment it gave back. The others tell of no refund at all: whatever the shop gives
+back there is learnt by asking, and nobody is asked here."""
 
 
 @dataclass
@@ -35,7 +40,7 @@ class Load:
 
     def _order(self) -> None:
         deal_id, kopecks = self._deal()
-        acquirer = self.dice.choice(("tbank", "yookassa"))
+        acquirer = self.dice.choice(BANKS)
         self._pay(deal_id, kopecks, acquirer)
 
     def _deal(self) -> tuple[int, int]:
@@ -60,7 +65,8 @@ class Load:
             "shuffle": True,
         }
         self.town.crm("POST", f"/sim/deals/{deal_id}/pay", body)
-        self._paid.append((deal_id, acquirer))
+        if acquirer in TELL_OF_THE_WHOLE:
+            self._paid.append((deal_id, acquirer))
 
     def _paid_in_cash(self) -> None:
         """Only the stage says that it is paid."""
@@ -69,7 +75,7 @@ class Load:
         self._move_to(deal_id, PAID_STAGE)
 
     def _refund(self) -> None:
-        """T-Bank does not say how much it gave back, so there only the whole; YooKassa a part, perhaps several."""
+        """The whole, or where a part is told a part, perhaps several."""
         if not self._paid:
             return
         place = self.dice.randrange(len(self._paid))
@@ -79,7 +85,7 @@ class Load:
         if left <= 1:
             self._paid.pop(place)
             return
-        is_part = acquirer == "yookassa" and self.dice.random() < 0.8
+        is_part = acquirer in TELL_OF_PARTS and self.dice.random() < 0.8
         self.events[f"refund {acquirer}"] += 1
         amount = {"amount_kopecks": self.dice.randrange(1, left)} if is_part else {}
         self.town.crm("POST", f"/sim/deals/{deal_id}/refund", amount)

@@ -48,6 +48,7 @@ def test_whatever_breaks_every_answered_event_ends_as_the_right_points_everywher
     truth = checks.Truth(town)
     checks.the_book_is_whole(town)
     checks.everything_answered_is_stored_and_done(town, truth)
+    checks.every_bank_is_heard(town, truth)
     checks.points_of_every_order_are_right(town, truth, moved_back=load.moved_back)
     members = checks.members_have_what_they_earned(town, truth)
     checks.the_crm_says_what_the_book_says(town, truth)

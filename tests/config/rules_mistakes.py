@@ -202,4 +202,21 @@ LINKS: Mistakes = {
     ],
 }
 
-EVERY: Mistakes = {**RATES, **SPENDING, **BURNING, **SEGMENTS, **LINKS}
+PAYMENT_LINKS: Mistakes = {
+    "links_without_bank": [
+        ("acquirers:\n", "payment_links: {acquirer: cloudpayments, return_url: https://shop.ru/}\nacquirers:\n")
+    ],
+    "links_bank_cannot": [
+        ("acquirers:\n", "payment_links: {acquirer: sber, return_url: https://shop.ru/}\nacquirers:\n")
+    ],
+    "links_address": [("acquirers:\n", "payment_links: {acquirer: tbank, return_url: http://shop.ru/}\nacquirers:\n")],
+    "links_vat": [
+        (
+            "acquirers:\n",
+            "payment_links:\n  acquirer: tbank\n  return_url: https://shop.ru/\n"
+            "  receipt: {tax_system: usn_income, vat: 20%}\nacquirers:\n",
+        )
+    ],
+}
+
+EVERY: Mistakes = {**RATES, **SPENDING, **BURNING, **SEGMENTS, **LINKS, **PAYMENT_LINKS}

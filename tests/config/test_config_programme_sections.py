@@ -132,6 +132,7 @@ def test_mail_and_the_fields_of_the_deal_are_read(read: Read) -> None:
         "refunded": "Возвращено",
         "acquirer": "Эквайринг",
         "paid_on": "Дата оплаты",
+        "payment_link": "Ссылка на оплату",
     }
     assert file.amocrm.contact_fields["nearest_burn"] == "Сгорит"
     assert file.amocrm.contact_fields["birthday"] == "День рождения"

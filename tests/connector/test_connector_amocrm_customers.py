@@ -54,16 +54,16 @@ def test_fewer_customers_than_drafts_is_an_ambiguous_failure(crm: AmoCrm, amo: A
 
 def test_a_customer_is_changed_linked_and_found(crm: AmoCrm, amo: Any) -> None:
     amo.hal("PATCH", "/customers", amo.rows("leads", {"id": 1}))
-    amo.hal("POST", "/customers/1/link", amo.rows("links"))
+    amo.hal("POST", "/customers/link", amo.rows("links"))
     box = {"segments": [{"id": 51}], "contacts": [{"id": 6}]}
     amo.hal("GET", "/customers", amo.rows("customers", {"id": 1, "name": "Анна", "_embedded": box}))
 
     crm.update_customers([CustomerChange(1, segment_ids=(51, 52)), CustomerChange(2, name="Борис")])
-    crm.link_contact_to_customer(1, 6)
+    crm.link_contacts_to_customers({1: 6})
     found = crm.find_customers("Анна")
 
     assert amo.sent(0) == [{"id": 1, "_embedded": {"segments": [{"id": 51}, {"id": 52}]}}, {"id": 2, "name": "Борис"}]
-    assert amo.sent(1) == [{"to_entity_id": 6, "to_entity_type": "contacts"}]
+    assert amo.sent(1) == [{"entity_id": 1, "to_entity_id": 6, "to_entity_type": "contacts"}]
     assert [(one.id, one.segment_ids, one.contact_ids) for one in found] == [(1, (51,), (6,))]
     assert crm.customers([1])[1] == found[0]
 

@@ -59,7 +59,17 @@ def test_for_programs_the_results_are_json(world: Night, run: Callable[..., Resu
     result = run("--now", "--json")
 
     found = json.loads(result.stdout)
-    assert [one["name"] for one in found] == ["holds", "activate", "burn", "gifts", "segments", "notices"]
+    assert [one["name"] for one in found] == [
+        "holds",
+        "activate",
+        "burn",
+        "gifts",
+        "held",
+        "links",
+        "reconcile",
+        "segments",
+        "notices",
+    ]
     assert all(one["is_over"] and one["error"] is None for one in found)
 
 
@@ -88,7 +98,17 @@ def test_the_list_shows_terms_and_results(run: Callable[..., Result]) -> None:
     lines = run("--list").stdout.splitlines()
     states = json.loads(run("--list", "--json").stdout)
 
-    assert [line.split()[0] for line in lines] == ["holds", "activate", "burn", "gifts", "segments", "notices"]
+    assert [line.split()[0] for line in lines] == [
+        "holds",
+        "activate",
+        "burn",
+        "gifts",
+        "held",
+        "links",
+        "reconcile",
+        "segments",
+        "notices",
+    ]
     assert "00:05" in lines[2]
     assert "сгорело: 0 партий, 0 баллов" in lines[2]
     assert states[2]["last_result"] == "сгорело: 0 партий, 0 баллов; продлено: 0 партий, 0 баллов"
@@ -98,7 +118,10 @@ def test_an_unknown_job_is_refused_with_the_names_there_are(run: Callable[..., R
     result = run("--job", "brun")
 
     assert result.exit_code == 2
-    assert "Как исправить: выберите из: holds, activate, burn, gifts, segments, notices" in result.stderr
+    assert (
+        "Как исправить: выберите из: holds, activate, burn, gifts, held, links, reconcile, segments, notices"
+        in result.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_new_installation_begins_with_what_is_urgent_and_waits_for_the_rest(ni
     first = nightly.run_due(night.rt, now=night.clock())
     again = nightly.run_due(night.rt, now=night.clock())
 
-    assert list(counts_of(first)) == ["holds", "activate"]
+    assert list(counts_of(first)) == ["holds", "activate", "held", "links"]
     assert again == []
     due = {state.name: state.due_at for state in nightly.states(night.rt)}
     assert due == {
@@ -79,6 +79,9 @@ def test_a_new_installation_begins_with_what_is_urgent_and_waits_for_the_rest(ni
         "activate": moscow(1, 15, 1),
         "burn": moscow(2, 0, 5),
         "gifts": moscow(2, 0, 10),
+        "held": moscow(1, 16),
+        "links": moscow(1, 15, 1),
+        "reconcile": moscow(2, 3, 30),
         "segments": moscow(2, 4),
         "notices": moscow(2, 12),
     }
@@ -91,7 +94,17 @@ def test_three_days_late_each_job_catches_up_once(night: Night) -> None:
     first = nightly.run_due(night.rt, now=night.clock())
     again = nightly.run_due(night.rt, now=night.clock())
 
-    assert list(counts_of(first)) == ["holds", "activate", "burn", "gifts", "segments", "notices"]
+    assert list(counts_of(first)) == [
+        "holds",
+        "activate",
+        "burn",
+        "gifts",
+        "held",
+        "links",
+        "reconcile",
+        "segments",
+        "notices",
+    ]
     assert again == []
     assert next(state.due_at for state in nightly.states(night.rt) if state.name == "burn") == moscow(6, 0, 5)
 
@@ -188,7 +201,17 @@ def test_a_month_of_nights_leaves_every_day_done_once(night: Night) -> None:
             finished[result.name] = finished.get(result.name, 0) + 1
 
     assert night.one("SELECT count(*) AS n FROM job WHERE leased_until IS NOT NULL").n == 0
-    assert finished == {"holds": 120, "activate": 120, "burn": 30, "gifts": 30, "segments": 30, "notices": 30}
+    assert finished == {
+        "holds": 120,
+        "activate": 120,
+        "burn": 30,
+        "gifts": 30,
+        "held": 120,
+        "links": 120,
+        "reconcile": 30,
+        "segments": 30,
+        "notices": 30,
+    }
 
 
 def test_every_job_is_shown_with_what_it_did(night: Night) -> None:

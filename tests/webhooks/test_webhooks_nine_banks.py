@@ -6,7 +6,6 @@ readings of the same pages meet here.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,20 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kopilka_testing import SHOPS, Shop, StandingClock, programme_with_token, settle
-from werkzeug.serving import make_server
+from kopilka_testing import Shop, StandingClock, settle
+from nine_banks import EVERY_BANK, open_door, with_every_bank
 
 from flows import lookup
 from flows.runtime import Runtime
 from storage import orders, payments, verify
-from webhooks.app import create_app
 
 pytestmark = pytest.mark.slow
 
 PUSHED_REFUNDS = ("yookassa", "cloudpayments", "sber", "alfabank", "stripe")
 """Those who tell of part refunds by themselves; of the others' a person or the reconciliation learns."""
 
-EVERY_BANK = ("yookassa", "tbank", "cloudpayments", "robokassa", "sber", "alfabank", "prodamus", "paykeeper", "stripe")
 PATIENCE_S = 20.0
 
 
@@ -39,33 +36,16 @@ def clock() -> StandingClock:
 
 @pytest.fixture
 def environment(environment: dict[str, str], simulator: Shop, tmp_path: Path) -> dict[str, str]:
-    """All nine acquirers in the rules file."""
-    path = programme_with_token(tmp_path)
-    text = path.read_text(encoding="utf-8")
-    lines = []
-    for name, credentials in (
-        SHOPS | {"paykeeper": SHOPS["paykeeper"] | {"server": "shop.server.paykeeper.ru"}}
-    ).items():
-        shown = {key: "env:" + f"{name}_{key}".upper() for key in credentials}
-        lines.append(f"  - {{provider: {name}, {', '.join(f'{key}: {value}' for key, value in shown.items())}}}")
-        environment |= {f"{name}_{key}".upper(): value for key, value in credentials.items()}
-        environment[f"{name.upper()}_API_URL"] = simulator.bank_url
-    path.write_text(text.rstrip() + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    return environment | {"PROGRAMME": str(path)}
+    return with_every_bank(environment, simulator.bank_url, tmp_path)
 
 
 @pytest.fixture
 def door(rt: Runtime, shop: Shop) -> Iterator[Runtime]:
     """The product's web side, where the banks' callbacks go."""
-    server = make_server("127.0.0.1", 0, create_app(rt), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    shop.bank("POST", "/sim/peers", {"payments_url": f"http://127.0.0.1:{server.server_port}/webhooks/payments"})
-    yield rt
-    shop.bank("POST", "/sim/peers", {"payments_url": ""})
-    server.shutdown()
-    thread.join(10)
-    server.server_close()
+    with open_door(rt) as url:
+        shop.bank("POST", "/sim/peers", {"payments_url": url})
+        yield rt
+        shop.bank("POST", "/sim/peers", {"payments_url": ""})
 
 
 def paid(rt: Runtime, shop: Shop, bank: str, **order: Any) -> tuple[int, str]:

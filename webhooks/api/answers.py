@@ -173,6 +173,16 @@ class Hold(Answer):
     confirm: Annotated[str, Field(description="Что спросить: none, code (код покупателя) или pin (старшего)")]
 
 
+class PaymentLink(Answer):
+    order: Annotated[str, Field(examples=["A-1001"])]
+    url: Annotated[str, Field(description="Сюда отправьте покупателя", examples=["https://yoomoney.ru/checkout/…"])]
+    amount_kopecks: Annotated[int, Field(description="Сколько он заплатит деньгами", examples=[390_000])]
+    acquirer: Annotated[str, Field(description="Через какой банк", examples=["yookassa"])]
+    expires_at: Annotated[
+        Moment | None, Field(description="До этого времени баллы отложены под этот платёж; null: баллов в нём нет")
+    ]
+
+
 class OrderLine(Answer):
     line: Annotated[int, Field(examples=[1])]
     sku: Annotated[str, Field(examples=["TENT-2"])]

@@ -24,6 +24,7 @@ BODIES: Mapping[str, Any] = {
     "orders_confirm": {"code": "4821"},
     "orders_release": {},
     "orders_cancel": {},
+    "orders_link": {},
     "orders_pay": {**_SALE, "paid_kopecks": 390_000},
     "orders_refund": {"items": [{"line": 1, "qty": 1}]},
     "members_adjust": {"points": 100, "reason": "complaint", "comment": "Не пришли баллы за заказ A-1001"},

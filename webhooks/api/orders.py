@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flows import holds, quoting, sheets, shop
+from flows import holds, payment_links, quoting, sheets, shop
 from flows.refusals import PaidInFuture
 from webhooks.api import told
 
@@ -59,6 +59,10 @@ def release(call: Call, hold_id: str, body: asked.Nothing) -> answers.Hold:
 def cancel(call: Call, hold_id: str, body: asked.Nothing) -> answers.Hold:
     """What tills call a release."""
     return release(call, hold_id, body)
+
+
+def link(call: Call, order: str, body: sales.AskLink) -> answers.PaymentLink:
+    return told.link(order, payment_links.for_shop_order(call.rt, order, body.wish()))
 
 
 def pay(call: Call, order: str, body: sales.PayOrder) -> answers.Paid:

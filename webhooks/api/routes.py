@@ -202,6 +202,24 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST",
+        "/orders/{order}/payment-link",
+        "order",
+        "Ссылка на оплату",
+        "Создаёт платёж у банка из payment_links файла правил на цену за вычетом отложенных баллов, с чеком. Пока цена "
+        "и резерв прежние, ссылка та же.",
+        orders.link,
+        answers.PaymentLink,
+        sales.AskLink,
+        refusals=(
+            refusals.OrderNotFound,
+            refusals.OrderIsPaid,
+            refusals.LinksOff,
+            refusals.LinkRefused,
+            refusals.BankAway,
+        ),
+    ),
+    Route(
+        "POST",
         "/orders/{order}/paid",
         "order",
         "Заказ оплачен",

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flows.refusals import BadOrder
+from flows.link_terms import Wish
+from flows.refusals import BadOrder, LinkRefused
 from loyalty.basket import BadBasket, Basket, Line
 from webhooks.api.asked import Asked, Who, exactly_one, one_of
 from webhooks.api.fields import (
@@ -32,6 +33,7 @@ class Item(Asked):
         )
     )
 
+    name: Annotated[str, short_text(128, "Название для чека", "Палатка «Хибины-2»")] = ""
     sku: Annotated[str, short_text(64, "Артикул", "TENT-2")] = ""
     category: Annotated[str, short_text(100, "Категория, как в файле правил", "Палатки")] | None = None
     qty: Annotated[int, Field(ge=1, le=QUANTITY_MAX, description="Сколько штук", examples=[1])] = 1
@@ -56,6 +58,7 @@ class Item(Asked):
             discount_kopecks=self.discount_kopecks,
             is_on_sale=self.on_sale,
             is_gift_card=self.gift_card,
+            name=self.name,
         )
 
 
@@ -117,6 +120,20 @@ class PayOrder(Who):
         if self.items is None:
             return None
         return basket_of(self.items, self.promo_kopecks, self.delivery_kopecks, self.method)
+
+
+class AskLink(Asked):
+    return_url: Annotated[
+        str, short_text(500, "Куда вернуть покупателя; без поля как в файле правил", "https://sportgory.ru/spasibo")
+    ] = ""
+    email: Annotated[str, short_text(200, "Почта для чека; без поля почта участника", "anna@example.ru")] = ""
+    phone: Annotated[str, short_text(32, "Телефон для чека; без поля телефон участника", "+79161234567")] = ""
+
+    def wish(self) -> Wish:
+        """Raises LinkRefused."""
+        if self.return_url and not self.return_url.startswith("https://"):
+            raise LinkRefused("return_url не адрес страницы магазина", hint="пишите адрес целиком, с https://")
+        return Wish(self.return_url, self.email, self.phone)
 
 
 class ReturnedLine(Asked):

@@ -40,6 +40,17 @@ def member(rt: Runtime, sheet: MemberSheet) -> answers.Member:
     )
 
 
+def link(order: str, one: Any) -> answers.PaymentLink:
+    """A link by which an order is paid."""
+    return answers.PaymentLink(
+        order=order,
+        url=one.url,
+        amount_kopecks=one.amount_kopecks,
+        acquirer=one.acquirer,
+        expires_at=one.expires_at,
+    )
+
+
 def member_balance(one: Any) -> answers.MemberBalance:
     """A member after his points or his segment were changed."""
     return answers.MemberBalance(member_id=one.id, segment=one.segment_code, balance=balance(one.balance))

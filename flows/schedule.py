@@ -1,0 +1,94 @@
+"""Which jobs are done by the clock, in which order and how often. Running them is `nightly.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import time, timedelta
+from typing import TYPE_CHECKING
+
+from flows import activating, burning, gifts, holds, notices, payment_links, reconciling, segment_review
+from loyalty.notices import notify_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from flows.jobs import Run, Work
+    from loyalty.programme import Programme
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A job. Due either `every` so often, or each day `at` a local time."""
+
+    name: str
+    title: str
+    work: Work
+    summary: Callable[[Mapping[str, int]], str]
+    every: timedelta | None = None
+    at: Callable[[Programme], time] | None = None
+
+
+def _release_holds(run: Run) -> Iterator[None]:
+    done = holds.release_expired(run.rt, now=run.now)
+    run.piece(lambda _tx: run.progress.plus(done=done, members=done))
+    yield
+
+
+def _clock(hour: int, minute: int) -> Callable[[Programme], time]:
+    return lambda _programme: time(hour, minute)
+
+
+JOBS: Sequence[Scheduled] = (
+    Scheduled(
+        name="holds",
+        title="Просроченные резервы",
+        work=_release_holds,
+        summary=lambda counts: f"снято резервов: {counts.get('members', 0)}",
+        every=timedelta(minutes=1),
+    ),
+    Scheduled(
+        name="activate",
+        title="Активация баллов",
+        work=activating.activate,
+        summary=activating.summary,
+        every=timedelta(minutes=1),
+    ),
+    Scheduled(name="burn", title="Сгорание", work=burning.burn, summary=burning.summary, at=_clock(0, 5)),
+    Scheduled(name="gifts", title="Подарки", work=gifts.give, summary=gifts.summary, at=_clock(0, 10)),
+    Scheduled(
+        name="held",
+        title="Замороженные деньги",
+        work=reconciling.held,
+        summary=reconciling.summary,
+        every=timedelta(hours=1),
+    ),
+    Scheduled(
+        name="links",
+        title="Ссылки на оплату",
+        work=payment_links.give_up_stale,
+        summary=payment_links.summary,
+        every=timedelta(minutes=1),
+    ),
+    Scheduled(
+        name="reconcile",
+        title="Сверка с банками и CRM",
+        work=reconciling.nightly,
+        summary=reconciling.summary,
+        at=_clock(3, 30),
+    ),
+    Scheduled(
+        name="segments",
+        title="Сегменты",
+        work=segment_review.review,
+        summary=segment_review.summary,
+        at=_clock(4, 0),
+    ),
+    Scheduled(
+        name="notices",
+        title="Предупреждения о сгорании",
+        work=notices.plan,
+        summary=notices.summary,
+        at=notify_at,
+    ),
+)
+"""In the order in which they run: what has burnt is not told of, what was given tonight is."""

@@ -1,0 +1,54 @@
+"""Payments by their time, for the reconciliation; links by which buyers pay; what invoices were told."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+UP = """
+CREATE INDEX payment_by_time ON payment (acquirer, (COALESCE(captured_at, created_at)), id);
+
+ALTER TABLE payment ADD COLUMN invoice_ref bigint;
+ALTER TABLE orders ADD COLUMN invoice_mark text;
+
+CREATE TABLE payment_link (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    public_id text NOT NULL UNIQUE,
+    order_id bigint NOT NULL REFERENCES orders,
+    hold_id bigint REFERENCES hold,
+    attempt integer NOT NULL CHECK (attempt > 0),
+    acquirer text NOT NULL,
+    amount_kopecks bigint NOT NULL CHECK (amount_kopecks > 0),
+    state text NOT NULL CHECK (state IN ('wanted', 'open', 'paid', 'closed', 'refused')),
+    url text NOT NULL DEFAULT '',
+    payment_ref text NOT NULL DEFAULT '',
+    link_ref text NOT NULL DEFAULT '',
+    asked jsonb NOT NULL,
+    reason text,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz,
+    closed_at timestamptz,
+    CONSTRAINT one_link_per_attempt UNIQUE (order_id, attempt),
+    CONSTRAINT an_open_link_has_an_address CHECK (state NOT IN ('open', 'paid') OR url <> '')
+);
+CREATE UNIQUE INDEX one_live_link_per_order ON payment_link (order_id) WHERE state IN ('wanted', 'open');
+"""
+
+DOWN = """
+DROP TABLE payment_link;
+DROP INDEX payment_by_time;
+ALTER TABLE payment DROP COLUMN invoice_ref;
+ALTER TABLE orders DROP COLUMN invoice_mark;
+"""
+
+
+def upgrade() -> None:
+    op.execute(UP)
+
+
+def downgrade() -> None:
+    op.execute(DOWN)

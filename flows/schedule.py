@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import TYPE_CHECKING
 
-from flows import activating, burning, gifts, holds, notices, payment_links, reconciling, segment_review
+from flows import activating, burning, catching_up, gifts, holds, notices, payment_links, reconciling, segment_review
 from loyalty.notices import notify_at
 
 if TYPE_CHECKING:
@@ -52,6 +52,13 @@ JOBS: Sequence[Scheduled] = (
         work=activating.activate,
         summary=activating.summary,
         every=timedelta(minutes=1),
+    ),
+    Scheduled(
+        name="catch_up",
+        title="Пропущенное в amoCRM",
+        work=catching_up.catch_up,
+        summary=catching_up.summary,
+        every=catching_up.EVERY,
     ),
     Scheduled(name="burn", title="Сгорание", work=burning.burn, summary=burning.summary, at=_clock(0, 5)),
     Scheduled(name="gifts", title="Подарки", work=gifts.give, summary=gifts.summary, at=_clock(0, 10)),

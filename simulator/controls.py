@@ -157,9 +157,15 @@ def notice() -> Response:
 
 @bp.post("/sim/hook")
 def set_hook() -> Response:
-    """`{"destination", "settings"?}` subscribes; `{"enable": true}` switches every hook on again."""
+    """`{"destination", "settings"?}` subscribes; `{"disable": destination}` is what the CRM does to a hook that failed
+    too often; `{"enable": true}` switches every hook on again."""
     crm, asked = the_crm(), asked_object()
     with crm.store.lock:
+        if asked.get("disable"):
+            for hook in crm.rows("webhooks").values():
+                hook["disabled"] = hook["disabled"] or hook["destination"] == asked["disable"]
+                crm.store.touch("webhooks", hook["id"])
+            return plain({"hooks": list(crm.rows("webhooks").values())})
         if asked.get("destination"):
             hook = hooks.subscribe(crm, str(asked["destination"]), asked.get("settings") or list(hooks.SETTINGS))
             return plain(hook)

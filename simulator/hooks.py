@@ -151,8 +151,8 @@ def _send(crm: Crm, kind: str, action: str, tree: Record, records: list[Record],
 
 
 def _remember(crm: Crm, kind: str, action: str, records: list[Record]) -> None:
-    """The account's event log tells of new records and stage changes."""
-    types = {"add": "added", "status": "status_changed"}
+    """The account's event log tells of new records, stage changes and what was deleted."""
+    types = {"add": "added", "status": "status_changed", "delete": "deleted", "restore": "restored"}
     for record in records if action in types and kind != hookbody.ELEMENTS else ():
         event_id = crm.store.next_id("events", 1)
         crm.store.put(
@@ -164,7 +164,7 @@ def _remember(crm: Crm, kind: str, action: str, records: list[Record]) -> None:
                 "entity_id": record["id"],
                 "entity_type": hookbody.SINGULAR[kind],
                 "created_by": crm.actor(),
-                "created_at": record["updated_at"],
+                "created_at": crm.clock.now_s() if action == "delete" else record["updated_at"],
                 "account_id": crm.settings.crm.account_id,
             },
         )

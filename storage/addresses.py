@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 AddressKind = Literal["phone", "email"]
+KINDS: tuple[AddressKind, ...] = ("phone", "email")
 
 
 def of_member(tx: sa.Connection, member_id: int, kind: AddressKind) -> list[str]:

@@ -6,6 +6,7 @@ Owns nothing but the composition. Each topic is a file of its own; the rules com
 from __future__ import annotations
 
 from connector.amocrm.account import AccountApi
+from connector.amocrm.changes import ChangesApi
 from connector.amocrm.contacts import ContactsApi
 from connector.amocrm.customers import CustomersApi
 from connector.amocrm.fields import FieldsApi
@@ -14,5 +15,5 @@ from connector.amocrm.leads import LeadsApi
 from connector.amocrm.notes import NotesApi
 
 
-class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi, InvoicesApi):
+class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi, InvoicesApi, ChangesApi):
     """`AmoCrm(base_url, auth, gate, http)`: synchronous, one account, safe to share between threads."""

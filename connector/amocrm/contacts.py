@@ -67,14 +67,14 @@ def contact_diff(contact: Contact, wanted: Mapping[int, FieldValue]) -> ContactC
 class ContactsApi(Api):
     def contacts(self, ids: Sequence[int]) -> dict[int, Contact]:
         """Contacts by id with their customers, one request per READ_BATCH. An unknown contact is absent."""
-        contacts = [_contact(row) for row in self.rows_by_ids("/contacts", "contacts", ids, linked="customers")]
+        contacts = [read_contact(row) for row in self.rows_by_ids("/contacts", "contacts", ids, linked="customers")]
         return {contact.id: contact for contact in contacts}
 
     def search_contacts(self, words: str) -> list[Contact]:
         """Contacts with these words or digits in any field, at most SEARCH_ROWS. The CRM finds parts of words too:
         whoever asks compares the phones and addresses himself."""
         query: dict[str, QueryValue] = {"query": words, "with": "leads", "limit": SEARCH_ROWS}
-        return [_contact(row) for row in embedded(self.request("GET", "/contacts", query=query), "contacts")]
+        return [read_contact(row) for row in embedded(self.request("GET", "/contacts", query=query), "contacts")]
 
     def update_contacts(self, changes: Sequence[ContactChange]) -> None:
         """One PATCH of at most WRITE_BATCH contacts with nothing but the changed fields."""
@@ -84,7 +84,7 @@ class ContactsApi(Api):
             self.request("PATCH", "/contacts", body=rows)
 
 
-def _contact(row: Row) -> Contact:
+def read_contact(row: Row) -> Contact:
     return Contact(
         id=whole(row, "id"),
         name=text(row, "name"),

@@ -62,6 +62,7 @@ def test_for_programs_the_results_are_json(world: Night, run: Callable[..., Resu
     assert [one["name"] for one in found] == [
         "holds",
         "activate",
+        "catch_up",
         "burn",
         "gifts",
         "held",
@@ -89,7 +90,7 @@ def test_a_job_that_another_process_does_is_left_to_it(world: Night, run: Callab
     result = run("--job", "burn", "--now")
 
     assert result.stdout == "Это уже делает другой процесс. Как идёт: kopilka night --list\n"
-    assert "идёт: 0" in run("--list").stdout.splitlines()[2]
+    assert "идёт: 0" in run("--list").stdout.splitlines()[3]
 
 
 def test_the_list_shows_terms_and_results(run: Callable[..., Result]) -> None:
@@ -101,6 +102,7 @@ def test_the_list_shows_terms_and_results(run: Callable[..., Result]) -> None:
     assert [line.split()[0] for line in lines] == [
         "holds",
         "activate",
+        "catch_up",
         "burn",
         "gifts",
         "held",
@@ -109,9 +111,9 @@ def test_the_list_shows_terms_and_results(run: Callable[..., Result]) -> None:
         "segments",
         "notices",
     ]
-    assert "00:05" in lines[2]
-    assert "сгорело: 0 партий, 0 баллов" in lines[2]
-    assert states[2]["last_result"] == "сгорело: 0 партий, 0 баллов; продлено: 0 партий, 0 баллов"
+    assert "00:05" in lines[3]
+    assert "сгорело: 0 партий, 0 баллов" in lines[3]
+    assert states[3]["last_result"] == "сгорело: 0 партий, 0 баллов; продлено: 0 партий, 0 баллов"
 
 
 def test_an_unknown_job_is_refused_with_the_names_there_are(run: Callable[..., Result]) -> None:
@@ -119,7 +121,7 @@ def test_an_unknown_job_is_refused_with_the_names_there_are(run: Callable[..., R
 
     assert result.exit_code == 2
     assert (
-        "Как исправить: выберите из: holds, activate, burn, gifts, held, links, reconcile, segments, notices"
+        "Как исправить: выберите из: holds, activate, catch_up, burn, gifts, held, links, reconcile, segments, notices"
         in result.stderr
     )
 

@@ -12,8 +12,9 @@ from night_world import SMALL, Night, counts_of
 
 from flows import jobs, nightly
 from flows.jobs import Run
-from flows.nightly import JOBS, Scheduled
+from flows.nightly import JOBS
 from flows.runtime import Runtime
+from flows.schedule import Scheduled
 from loyalty.rules import BurnRules
 from storage.db import DatabaseAway
 
@@ -71,12 +72,13 @@ def test_a_new_installation_begins_with_what_is_urgent_and_waits_for_the_rest(ni
     first = nightly.run_due(night.rt, now=night.clock())
     again = nightly.run_due(night.rt, now=night.clock())
 
-    assert list(counts_of(first)) == ["holds", "activate", "held", "links"]
+    assert list(counts_of(first)) == ["holds", "activate", "catch_up", "held", "links"]
     assert again == []
     due = {state.name: state.due_at for state in nightly.states(night.rt)}
     assert due == {
         "holds": moscow(1, 15, 1),
         "activate": moscow(1, 15, 1),
+        "catch_up": moscow(1, 15, 10),
         "burn": moscow(2, 0, 5),
         "gifts": moscow(2, 0, 10),
         "held": moscow(1, 16),
@@ -97,6 +99,7 @@ def test_three_days_late_each_job_catches_up_once(night: Night) -> None:
     assert list(counts_of(first)) == [
         "holds",
         "activate",
+        "catch_up",
         "burn",
         "gifts",
         "held",
@@ -204,6 +207,7 @@ def test_a_month_of_nights_leaves_every_day_done_once(night: Night) -> None:
     assert finished == {
         "holds": 120,
         "activate": 120,
+        "catch_up": 120,
         "burn": 30,
         "gifts": 30,
         "held": 120,

@@ -39,6 +39,8 @@ AMOCRM_KEYS = Keys(
         "note_to_feed",
         "move_paid_deals",
         "mark_invoices",
+        "purchases",
+        "next_purchase",
         "token",
         "oauth",
     ),
@@ -95,6 +97,8 @@ def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
         lead_fields=_field_names(crm_fields, "lead", LEAD_KEYS, LEAD_FIELDS),
         move_paid_deals=section.get("move_paid_deals", fields.yes_no, default=False),
         mark_invoices=section.get("mark_invoices", fields.yes_no, default=False),
+        purchases=section.get("purchases", fields.yes_no, default=False),
+        next_purchase=section.get("next_purchase", fields.yes_no, default=False),
     )
 
 

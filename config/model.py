@@ -111,6 +111,8 @@ class AmoCrmConfig:
     lead_fields: Mapping[LeadFieldRole, str] = field(default_factory=dict)
     move_paid_deals: bool = False
     mark_invoices: bool = False
+    purchases: bool = False
+    next_purchase: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from connector.amocrm.customers import SEGMENTS_DIRECTORY_NAME as SEGMENTS_ENTRY
 from connector.amocrm.fields import DIRECTORY_NAME as FIELDS_ENTRY
 from connector.errors import Refused, WrongMode
 from flows import crm_fields
-from flows.crm_customers import push_customers
+from flows.crm_customers import MODE_ENTRY, push_customers
 from flows.crm_desk import Desk, remember, save, unsure_if_lost
 from flows.settle import NotYet, SetupIncomplete
 from storage import crm as crm_storage
@@ -71,7 +71,8 @@ def _looked_up_anew_if_refused(rt: Runtime, members_count: int) -> Iterator[None
     try:
         yield
     except WrongMode as failure:
-        raise SetupIncomplete("Включите в amoCRM «Покупателей» в режиме сегментов") from failure
+        rt.directory.put(MODE_ENTRY, {"mode": ""})
+        raise SetupIncomplete("Включите в amoCRM «Покупателей»: в режиме сегментов или периодичности") from failure
     except Refused as failure:
         for name in (FIELDS_ENTRY, SEGMENTS_ENTRY):
             rt.directory.put(name, {})

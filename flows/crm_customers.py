@@ -10,48 +10,78 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connector.amocrm.customers import CustomerChange, CustomerDraft
+from flows import crm_habits
 from flows.crm_desk import remember, save, segment_title, unsure_if_lost
-from flows.settle import written_once
+from flows.settle import SetupIncomplete, written_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from connector.amocrm.client import AmoCrm
     from flows.crm_desk import Desk
+    from flows.crm_habits import Habit
     from flows.runtime import Runtime
     from storage.members import Member
 
 NO_SEGMENT = "-"
 """In place of a segment's code: the customer was told to be in none."""
 
+MODE_ENTRY = "customers_mode"
+
 CREATING = "creating"
 """In place of a segment's code: a customer was or is being created and may exist without our knowing its id."""
 
 
 def push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
-    """Brings customers and their segments up to date. Raises ConnectorError, ClaimLost."""
-    segment_ids = crm.ensure_segments(rt.directory, [rule.title for rule in rt.programme.segments])
+    """Brings customers, their segments and their expected purchases up to date. Raises ConnectorError, ClaimLost,
+    SetupIncomplete."""
+    has_segments = _mode(rt, crm) == "segments"
+    titles = [rule.title for rule in rt.programme.segments] if has_segments else []
+    segment_ids = crm.ensure_segments(rt.directory, titles) if titles else {}
+    habits = crm_habits.of(rt, present)
     _find_customers(crm, desk, present)
-    titled = [member for member in present if segment_title(rt, member)]
-    _create_customers(rt, crm, desk, titled, segment_ids)
-    changes = []
-    writing = []
+    wanted = [member for member in present if segment_title(rt, member) or habits[member.id].has_bought]
+    _create_customers(rt, crm, desk, wanted, segment_ids, habits)
+    changes = {}
     for member in present:
         state = desk.states[member.id]
+        if state.customer_ref is None:
+            continue
+        change = habits[member.id].change(state.customer_ref)
         is_told = state.pushed_segment == (member.segment_code or NO_SEGMENT) and state.unsure_until is None
-        if state.customer_ref is not None and not is_told:
+        if has_segments and not is_told:
             title = segment_title(rt, member)
-            changes.append(CustomerChange(state.customer_ref, segment_ids=(segment_ids[title],) if title else ()))
-            writing.append(member)
+            change = replace(change, segment_ids=(segment_ids[title],) if title else ())
+        if change != CustomerChange(state.customer_ref):
+            changes[member.id] = change
+    writing = [member for member in present if member.id in changes]
     if writing:
         remember(rt, desk, writing, pushed_segment=None)
+        crm_habits.forget(rt, [habits[member.id] for member in writing])
         desk.hold()
         with unsure_if_lost(rt, desk, writing):
-            crm.update_customers(changes)
+            crm.update_customers(list(changes.values()))
         rt.failpoints.reach("crm.after_segments")
     for member in writing:
         desk.states[member.id] = replace(desk.states[member.id], pushed_segment=member.segment_code or NO_SEGMENT)
     save(rt, desk)
+    crm_habits.save(rt, [habits[member.id] for member in present if desk.states[member.id].customer_ref is not None])
+
+
+def _mode(rt: Runtime, crm: AmoCrm) -> str:
+    """How the account keeps customers. Raises SetupIncomplete when it keeps none."""
+    known = rt.directory.get(MODE_ENTRY)
+    if known is None or not known.get("mode"):
+        known = {"mode": crm.account().customers_mode}
+        rt.directory.put(MODE_ENTRY, known)
+    mode = str(known.get("mode"))
+    if mode in ("disabled", "unavailable"):
+        rt.directory.put(MODE_ENTRY, {"mode": ""})
+        raise SetupIncomplete(
+            "В amoCRM выключены «Покупатели»: включите их в режиме сегментов или периодичности, или напишите "
+            "amocrm.customers: no"
+        )
+    return "periodicity" if mode in ("periodicity", "dynamic") else "segments"
 
 
 def _find_customers(crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
@@ -70,9 +100,14 @@ def _find_customers(crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
 
 
 def _create_customers(
-    rt: Runtime, crm: AmoCrm, desk: Desk, titled: Sequence[Member], segment_ids: Mapping[str, int]
+    rt: Runtime,
+    crm: AmoCrm,
+    desk: Desk,
+    wanted: Sequence[Member],
+    segment_ids: Mapping[str, int],
+    habits: Mapping[int, Habit],
 ) -> None:
-    newcomers = [member for member in titled if desk.states[member.id].customer_ref is None]
+    newcomers = [member for member in wanted if desk.states[member.id].customer_ref is None]
     if not newcomers:
         return
     # Remembered before the write: if we die now, the next attempt searches first.
@@ -80,8 +115,9 @@ def _create_customers(
     drafts = [
         CustomerDraft(
             name=f"{member.name}, карта {member.card_number}",
-            segment_ids=(segment_ids[segment_title(rt, member)],),
+            segment_ids=tuple(segment_ids[title] for title in [segment_title(rt, member)] if title in segment_ids),
             request_id=str(member.id),
+            next_at=None if segment_ids else habits[member.id].next_at(rt),
         )
         for member in newcomers
     ]

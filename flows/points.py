@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 import structlog
 
-from flows import book, segmenting
+from flows import book, crm_purchases, segmenting
 from flows.order_sheet import read_sheet, state_of, terms_of
 from loyalty import accrual, calendar, redemption, reversal
 from loyalty.account import Cause
@@ -66,6 +66,8 @@ def converge_order(tx: sa.Connection, rt: Runtime, order: Order, *, occurred_at:
     if moved and not decision:
         book.mark_out_of_date(tx, rt, sheet.member.id, now=now)
     is_counted_now = order.counted_at is None and result.counted_at is not None
+    if order.kept_kopecks != result.kept_kopecks or order.is_kept != result.is_kept:
+        crm_purchases.tell(tx, rt, order, now=now)
     _tell_deal(tx, rt, order, is_moved=bool(decision), is_counted_now=is_counted_now, now=now)
     return f"операций: {len(decision.transfers)}" if decision else "ничего не изменилось"
 

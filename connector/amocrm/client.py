@@ -13,7 +13,8 @@ from connector.amocrm.fields import FieldsApi
 from connector.amocrm.invoices import InvoicesApi
 from connector.amocrm.leads import LeadsApi
 from connector.amocrm.notes import NotesApi
+from connector.amocrm.purchases import PurchasesApi
 
 
-class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi, InvoicesApi, ChangesApi):
+class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi, InvoicesApi, ChangesApi, PurchasesApi):
     """`AmoCrm(base_url, auth, gate, http)`: synchronous, one account, safe to share between threads."""

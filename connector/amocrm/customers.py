@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from connector.amocrm.api import PAGE_ROWS, Api, in_write_batch
@@ -35,11 +36,13 @@ class Customer:
 
 @dataclass(frozen=True)
 class CustomerDraft:
-    """`request_id` is the caller's own mark within one request; amoCRM echoes it and forgets it."""
+    """`request_id` is the caller's own mark within one request; amoCRM echoes it and forgets it. `next_at`: when the
+    next purchase is expected, which the mode «periodicity» demands."""
 
     name: str = field(repr=False)
     segment_ids: tuple[int, ...]
     request_id: str
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class CustomerChange:
     customer_id: int
     segment_ids: tuple[int, ...] | None = None
     name: str | None = field(default=None, repr=False)
+    next_at: datetime | None = None
+    next_price_roubles: int | None = None
 
 
 class CustomersApi(Api):
@@ -105,7 +110,8 @@ class CustomersApi(Api):
             {
                 "name": draft.name,
                 "request_id": draft.request_id,
-                "_embedded": {"segments": [{"id": segment_id} for segment_id in draft.segment_ids]},
+                **({} if draft.next_at is None else {"next_date": int(draft.next_at.timestamp())}),
+                **_with_segments(draft.segment_ids),
             }
             for draft in drafts
         ]
@@ -141,6 +147,15 @@ def _patch(change: CustomerChange) -> dict[str, object]:
     row: dict[str, object] = {"id": change.customer_id}
     if change.name is not None:
         row["name"] = change.name
+    if change.next_at is not None:
+        row["next_date"] = int(change.next_at.timestamp())
+    if change.next_price_roubles is not None:
+        row["next_price"] = change.next_price_roubles
     if change.segment_ids is not None:
         row["_embedded"] = {"segments": [{"id": segment_id} for segment_id in change.segment_ids]}
     return row
+
+
+def _with_segments(segment_ids: Sequence[int]) -> dict[str, object]:
+    """Where segments are switched off, naming none must not name the key."""
+    return {"_embedded": {"segments": [{"id": one} for one in segment_ids]}} if segment_ids else {}

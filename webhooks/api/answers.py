@@ -88,6 +88,40 @@ class Card(Answer):
     url: Annotated[str, Field(description="Страница карты", examples=["https://bonus.sportgory.ru/c/Xk2…"])]
 
 
+class Caller(Answer):
+    member_id: int
+    name: Annotated[str, Field(description="Имя и первая буква фамилии", examples=["Анна П."])]
+    text: Annotated[
+        str,
+        Field(
+            description="Строка для всплывающего окна",
+            examples=["Постоянный; 1 240 бонусов к оплате; последняя покупка 1 марта 2026, 4 990 ₽"],
+        ),
+    ]
+    open_url: Annotated[
+        str | None,
+        Field(
+            description="Какую карточку открыть: контакт amoCRM; null: в CRM его нет",
+            examples=["https://sportgory.amocrm.ru/contacts/detail/30112451"],
+        ),
+    ]
+    card: Card
+    balance: Balance
+
+
+class NewCaller(Answer):
+    method: Annotated[str, Field(examples=["POST"])]
+    url: Annotated[str, Field(examples=["https://bonus.sportgory.ru/api/v1/members"])]
+    fields: Annotated[list[str], Field(description="Что спросить", examples=[["name", "phone", "email", "birthday"]])]
+    filled: Annotated[dict[str, str], Field(description="Что уже известно", examples=[{"phone": "+79161234567"}])]
+
+
+class Call(Answer):
+    phone: Annotated[str, Field(description="Номер в едином виде", examples=["+79161234567"])]
+    callers: Annotated[list[Caller], Field(description="Кто это может быть; пусто: номер незнакомый")]
+    form: Annotated[NewCaller | None, Field(description="Как завести участника; null: номер знаком")]
+
+
 class Movement(Answer):
     """A line of the statement as the ledger has it, with its words."""
 

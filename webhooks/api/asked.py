@@ -92,6 +92,10 @@ class FindMember(Asked):
         return Names(phone=self.phone, email=self.email, card=self.card, contact=self.contact)
 
 
+class IncomingCall(Asked):
+    phone: Phone
+
+
 class PageOfStatement(Asked):
     limit: Annotated[QueryCount, Field(ge=1, le=LINES_MAX, description="Сколько строк", examples=[20])] = LINES_DEFAULT
     before: Annotated[QueryId | None, Field(description="Продолжить со строки: next_before прошлого ответа")] = None

@@ -32,7 +32,11 @@ BODIES: Mapping[str, Any] = {
     "members_merge": {"into": 1204},
     "members_put_in_segment": {"code": "vip"},
 }
-QUERIES: Mapping[str, str] = {"members_find": "phone=%2B79161234567", "members_statement": "limit=20"}
+QUERIES: Mapping[str, str] = {
+    "members_ring": "phone=%2B79161234567",
+    "members_find": "phone=%2B79161234567",
+    "members_statement": "limit=20",
+}
 PATHS: Mapping[str, str] = {"member_id": "1204", "hold_id": "hold_k5Yw0pXc7bT2n9QfLr3sVg", "order": "A-1001"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flows import adjusting, explaining, people, segmenting, sheets
+from flows import adjusting, calls, explaining, people, segmenting, sheets
 from flows.people import Names
 from webhooks.api import told
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 def find(call: Call, query: asked.FindMember) -> answers.Member:
     return told.member(call.rt, sheets.member(call.rt, query.names()))
+
+
+def ring(call: Call, query: asked.IncomingCall) -> answers.Call:
+    return told.call(call.rt, calls.look_up(call.rt, query.phone))
 
 
 def show(call: Call, member_id: int) -> answers.Member:

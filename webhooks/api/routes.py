@@ -78,6 +78,18 @@ ROUTES: tuple[Route, ...] = (
         refusals=WHO,
     ),
     Route(
+        "GET",
+        "/calls",
+        "read",
+        "Входящий звонок",
+        "Для телефонии: кто звонит, какую карточку открыть и что прочесть сразу. Незнакомый номер: форма нового "
+        "участника. Отвечает из своей базы, amoCRM не спрашивает.",
+        members.ring,
+        answers.Call,
+        asked.IncomingCall,
+        refusals=(refusals.BadPhone,),
+    ),
+    Route(
         "POST",
         "/members",
         "member",

@@ -11,6 +11,7 @@ from webhooks.api import answers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.calls import Call, Caller
     from flows.explaining import BalanceReport, Cited
     from flows.quoting import Quoted
     from flows.runtime import Runtime
@@ -37,6 +38,32 @@ def member(rt: Runtime, sheet: MemberSheet) -> answers.Member:
         burns=[_burn(burn) for burn in sheet.burns],
         duplicates=list(sheet.duplicates),
         statement=[_movement(line, cited) for line, cited in sheet.lines],
+    )
+
+
+def call(rt: Runtime, found: Call) -> answers.Call:
+    """Who calls, or how to make a member of him."""
+    form = answers.NewCaller(
+        method="POST",
+        url=f"{rt.settings.public_url}/api/v1/members",
+        fields=["name", "phone", "email", "birthday"],
+        filled={"phone": found.phone},
+    )
+    return answers.Call(
+        phone=found.phone,
+        callers=[_caller(rt, one) for one in found.callers],
+        form=None if found.callers else form,
+    )
+
+
+def _caller(rt: Runtime, one: Caller) -> answers.Caller:
+    return answers.Caller(
+        member_id=one.member.id,
+        name=_short_name(one.member.name),
+        text=one.text,
+        open_url=one.open_url,
+        card=answers.Card(number=one.member.card_number, url=rt.card_url(one.member.card_token)),
+        balance=balance(one.member.balance),
     )
 
 

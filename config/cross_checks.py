@@ -11,7 +11,7 @@ from config.idle_checks import check_idle_rules
 from config.lifetime_checks import check_lifetimes
 from config.model import AmoCrmConfig, CardConfig
 from config.section import Notes
-from config.segment_checks import check_segments
+from config.segment_checks import check_named_by_bots, check_segments
 from loyalty.programme import Programme
 
 MIN_CONTRAST = 4.5  # WCAG 2.1, 1.4.3, level AA for text
@@ -22,6 +22,7 @@ def check_together(
 ) -> None:
     """`today` is the programme's day, ISO; None: what the calendar has ended is not looked for."""
     check_segments(notes, programme)
+    check_named_by_bots(notes, programme, amocrm)
     check_lifetimes(notes, programme)
     check_idle_rules(notes, programme, amocrm, today)
     _something_earns(notes, programme)

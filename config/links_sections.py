@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from config import fields
 from config.acquirers import ACQUIRERS, Credential
+from config.lists import code, read_rows, refuse_same
 from config.masking import is_reference, quote
 from config.model import AcquirerConfig, AmoCrmConfig, ContactFieldRole, LeadFieldRole, OAuthConfig, Provider
 from config.secret_fields import Outside
@@ -26,6 +27,8 @@ Role = TypeVar("Role", bound=str)
 MAX_CRM_NAME_CHARS = 255
 MAX_URL_CHARS = 500
 MAX_OPEN_CHARS = 200
+MAX_BOT = 2**53
+MAX_BOTS = 20
 
 AMOCRM_KEYS = Keys(
     (
@@ -41,6 +44,7 @@ AMOCRM_KEYS = Keys(
         "mark_invoices",
         "purchases",
         "next_purchase",
+        "segment_bots",
         "token",
         "oauth",
     ),
@@ -56,6 +60,7 @@ CONTACT_FIELDS: tuple[ContactFieldRole, ...] = (
     "card_status",
 )
 LEAD_FIELDS: tuple[LeadFieldRole, ...] = get_args(LeadFieldRole)
+BOT_KEYS = Keys(("segment", "bot"))
 OAUTH_KEYS = Keys(("client_id", "client_secret", "redirect_uri"))
 FIELDS_KEYS = Keys(("contact", "lead"))
 CONTACT_KEYS = Keys(CONTACT_FIELDS)
@@ -99,6 +104,7 @@ def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
         mark_invoices=section.get("mark_invoices", fields.yes_no, default=False),
         purchases=section.get("purchases", fields.yes_no, default=False),
         next_purchase=section.get("next_purchase", fields.yes_no, default=False),
+        segment_bots=_bots(section),
     )
 
 
@@ -168,6 +174,18 @@ def _local(scheme: str, host: str) -> bool:
         return scheme == "http" and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
     except ValueError:
         return False
+
+
+def _bots(section: Section) -> dict[str, int]:
+    """Numbers of Salesbots by the segment that a member comes into."""
+    like = "- {segment: vip, bot: 501}"
+    rows = [
+        (row, row.need("segment", code("segment-code", "vip"), "vip"), row.need("bot", fields.whole(1, MAX_BOT), "501"))
+        for row in read_rows(section, "segment_bots", BOT_KEYS, like, MAX_BOTS)
+    ]
+    named = [(row, name) for row, name, _ in rows]
+    refuse_same(section.notes, named, "segment", "duplicate-bot", "сегмент", fix="оставьте одну запись")
+    return {name: bot for _, name, bot in rows}
 
 
 def _field_names(crm_fields: Section | None, entity: str, keys: Keys, roles: tuple[Role, ...]) -> dict[Role, str]:

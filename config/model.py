@@ -113,6 +113,7 @@ class AmoCrmConfig:
     mark_invoices: bool = False
     purchases: bool = False
     next_purchase: bool = False
+    segment_bots: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

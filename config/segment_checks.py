@@ -5,10 +5,12 @@ Owns the checks between segments and of the rules that name segments by code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from config import fields
 from config.masking import quote
+from config.model import AmoCrmConfig
 from config.section import Notes
 from config.segment_order import is_above
 from loyalty.programme import Programme
@@ -80,6 +82,16 @@ def _shares_are_used(notes: Notes, programme: Programme) -> None:
             notes.warn(path, "silent-share", message, "добавьте раздел redeem: {max_share: 30%} или уберите max_share")
 
 
+def check_named_by_bots(notes: Notes, programme: Programme, amocrm: AmoCrmConfig | None) -> None:
+    """A bot for a segment that nobody can come into would never run."""
+    if amocrm is None or not notes.intact("segments", "amocrm.segment_bots"):
+        return
+    codes = [rule.code for rule in programme.segments]
+    for code in amocrm.segment_bots:
+        if code not in codes:
+            _unknown_segment(notes, "amocrm.segment_bots", code, codes)
+
+
 def _named_segments_exist(notes: Notes, programme: Programme) -> None:
     codes = [rule.code for rule in programme.segments]
     if not notes.intact("segments"):
@@ -89,13 +101,15 @@ def _named_segments_exist(notes: Notes, programme: Programme) -> None:
     for name, wanted in naming:
         path = f"{notes.named(name)}.segments"
         for code in wanted:
-            if code in codes or not notes.intact(path):
-                continue
-            near = fields.closest(code, codes)
-            known = f"есть такие: {', '.join(codes)}" if codes else "добавьте раздел segments"
-            fix = f"возможно, «{near}»?" if near else known
-            place = notes.named(f"{path}.{code}")
-            notes.error_at_path(place, "unknown-segment", f"нет сегмента с кодом {quote(code)}", fix)
+            if code not in codes and notes.intact(path):
+                _unknown_segment(notes, notes.named(f"{path}.{code}"), code, codes)
+
+
+def _unknown_segment(notes: Notes, place: str, code: str, codes: Sequence[str]) -> None:
+    near = fields.closest(code, codes)
+    known = f"есть такие: {', '.join(codes)}" if codes else "добавьте раздел segments"
+    message, fix = f"нет сегмента с кодом {quote(code)}", f"возможно, «{near}»?" if near else known
+    notes.error_at_path(place, "unknown-segment", message, fix)
 
 
 def _automatic(programme: Programme) -> list[SegmentRule]:

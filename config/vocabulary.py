@@ -56,6 +56,7 @@ SECTIONS: Mapping[str, Keys] = {
     "mail": mail_section.MAIL_KEYS,
     "amocrm": links_sections.AMOCRM_KEYS,
     "amocrm.oauth": links_sections.OAUTH_KEYS,
+    "amocrm.segment_bots[]": links_sections.BOT_KEYS,
     "amocrm.fields": links_sections.FIELDS_KEYS,
     "amocrm.fields.contact": links_sections.CONTACT_KEYS,
     "amocrm.fields.lead": links_sections.LEAD_KEYS,

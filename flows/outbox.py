@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows import active_rules, crm, crm_purchases, deal_fields, google, messages, notes, outgoing, settle
+from flows import active_rules, crm, crm_bots, crm_purchases, deal_fields, google, messages, notes, outgoing, settle
 from storage import boxes, outbox
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def _handlers(rt: Runtime) -> dict[Kind, Handler]:
     }
     if rt.crm is not None:
         handlers |= {
+            "bot": crm_bots.refresh,
             "crm": crm.refresh,
             "note": notes.write,
             "deal": deal_fields.refresh,
@@ -101,6 +102,8 @@ def _finish(
     outbox.add(tx, kind, lost, now=now)
     if kind == "crm":  # after finishing, because only a finished row can be asked for at a later date
         crm.look_again_later(tx, [row.target_id for row in rows], lost=lost, now=now)
+    if kind == "bot":
+        crm_bots.plan_again(tx, outcomes, now=now)
     if kind == "purchase":
         crm_purchases.plan_again(tx, outcomes, now=now)
     if kind == "webhook":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flows import book, outgoing
+from flows import book, crm_bots, outgoing
 from flows.order_sheet import FOR_EVER
 from flows.refusals import SegmentUnknown
 from loyalty import calendar, segments
@@ -48,6 +48,7 @@ def follow(tx: sa.Connection, rt: Runtime, member: Member, bought: Purchases, *,
     members.set_segment(tx, member.id, standing.code, falls_at=standing.falls_at)
     if standing.code == present.code:
         return False
+    crm_bots.tell(tx, rt, member.id, now=now)
     outgoing.emit(
         tx,
         rt,

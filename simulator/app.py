@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from simulator import (
     activity,
     bank_controls,
+    bots,
     card_controls,
     catalogs,
     contacts,
@@ -63,7 +64,7 @@ def crm_app(settings: Settings, directory: Path) -> tuple[Flask, Crm]:
         *(pages.bp, controls.bp, card_controls.bp, oauth.bp, activity.bp, definitions.bp, links.bp, hooks.bp),
         *(catalogs.bp, elements.bp, invoice_controls.bp),
         *(leads.pipelines, leads.bp, contacts.bp, contacts.companies),
-        *(customers.modes, customers.bp, segments.bp, purchases.bp),
+        *(customers.modes, customers.bp, segments.bp, purchases.bp, bots.bp, bots.controls),
     )
     for blueprint in blueprints:
         app.register_blueprint(blueprint)

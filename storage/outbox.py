@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from storage.boxes import Claim
 
-Kind = Literal["crm", "note", "google", "deal", "code", "message", "webhook", "purchase"]
+Kind = Literal["crm", "note", "google", "deal", "code", "message", "webhook", "purchase", "bot"]
 """crm: a member's contact and customer; note: an order's line in the deal's feed; google: a member's loyalty object;
-deal: the deal's own fields; message: a message to the buyer; purchase: an order as a
+deal: the deal's own fields; message: a message to the buyer; bot: a Salesbot for a
+member's new segment; purchase: an order as a
 purchase of the CRM's customer; code: one that he waits for at the till, which does not
 queue behind the others; webhook: an event for the shop's own programs."""
 

@@ -6,6 +6,7 @@ Owns nothing but the composition. Each topic is a file of its own; the rules com
 from __future__ import annotations
 
 from connector.amocrm.account import AccountApi
+from connector.amocrm.bots import BotsApi
 from connector.amocrm.changes import ChangesApi
 from connector.amocrm.contacts import ContactsApi
 from connector.amocrm.customers import CustomersApi
@@ -16,5 +17,5 @@ from connector.amocrm.notes import NotesApi
 from connector.amocrm.purchases import PurchasesApi
 
 
-class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi, InvoicesApi, ChangesApi, PurchasesApi):
+class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi, InvoicesApi, ChangesApi, PurchasesApi, BotsApi):
     """`AmoCrm(base_url, auth, gate, http)`: synchronous, one account, safe to share between threads."""

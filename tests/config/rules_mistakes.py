@@ -202,6 +202,14 @@ LINKS: Mistakes = {
     ],
 }
 
+BOTS: Mistakes = {
+    "bot_of_no_segment": [("  customers: yes", "  segment_bots: [{segment: vipp, bot: 501}]\n  customers: yes")],
+    "bot_twice": [
+        ("  customers: yes", "  segment_bots: [{segment: vip, bot: 501}, {segment: vip, bot: 502}]\n  customers: yes")
+    ],
+    "bot_by_name": [("  customers: yes", "  segment_bots: [{segment: vip, bot: Поздравить}]\n  customers: yes")],
+}
+
 PAYMENT_LINKS: Mistakes = {
     "links_without_bank": [
         ("acquirers:\n", "payment_links: {acquirer: cloudpayments, return_url: https://shop.ru/}\nacquirers:\n")
@@ -219,4 +227,4 @@ PAYMENT_LINKS: Mistakes = {
     ],
 }
 
-EVERY: Mistakes = {**RATES, **SPENDING, **BURNING, **SEGMENTS, **LINKS, **PAYMENT_LINKS}
+EVERY: Mistakes = {**RATES, **SPENDING, **BURNING, **SEGMENTS, **LINKS, **PAYMENT_LINKS, **BOTS}

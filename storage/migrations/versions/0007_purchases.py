@@ -1,4 +1,4 @@
-"""What the CRM's customer was told of orders, and when he is expected to buy again."""
+"""What the CRM's customer was told of orders, when he is expected again, which bot wrote to him."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ depends_on = None
 UP = """
 ALTER TABLE orders ADD COLUMN crm_purchase_ref bigint, ADD COLUMN crm_purchase_kopecks bigint NOT NULL DEFAULT 0,
     ADD COLUMN crm_purchase_trying boolean NOT NULL DEFAULT false;
-ALTER TABLE crm_state ADD COLUMN pushed_next text;
+ALTER TABLE crm_state ADD COLUMN pushed_next text, ADD COLUMN bot_segment text;
 """
 
 DOWN = """
 ALTER TABLE orders DROP COLUMN crm_purchase_ref, DROP COLUMN crm_purchase_kopecks, DROP COLUMN crm_purchase_trying;
-ALTER TABLE crm_state DROP COLUMN pushed_next;
+ALTER TABLE crm_state DROP COLUMN pushed_next, DROP COLUMN bot_segment;
 """
 
 

@@ -152,9 +152,10 @@ def _enrol(tx: sa.Connection, rt: Runtime, deal: Deal | None, found: Found) -> i
         raise NotYet("По платежу есть номер сделки, но такой сделки в CRM нет")
     if deal.main_contact_id is None or deal.main_contact_id not in found.names:
         raise NotYet("У сделки нет контакта: добавьте покупателя в сделку, баллы начислятся сами")
-    name = found.names[deal.main_contact_id]
+    name, contact = found.names[deal.main_contact_id], found.contacts.get(deal.main_contact_id)
+    if contact is not None:
+        people.recognise(tx, contact)
     member, is_new = members.enrol(tx, contact_ref=deal.main_contact_id, name=name, card=rt.new_card(), now=rt.now())
-    contact = found.contacts.get(deal.main_contact_id)
     if contact is not None:
         stored = None if found.birthday_id is None else contact.field_values.get(found.birthday_id)
         people.take_over_contact(tx, rt, member, contact, date_value(stored))

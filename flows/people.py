@@ -135,6 +135,20 @@ def take_over_contact(tx: sa.Connection, rt: Runtime, member: Member, contact: C
         members.set_birthday(tx, member.id, birthday, now=now)
 
 
+def recognise(tx: sa.Connection, contact: Contact) -> None:
+    """A contact we see for the first time may be a person we know by his phone: one who was imported from another
+    programme, or made by the site. Only if he alone has that phone, and no contact yet."""
+    numbers = phones.all_in(contact.phones)
+    for number in sorted(numbers):
+        addresses.lock(tx, "phone", number)
+    if members.by_contact(tx, contact.id) is not None:
+        return
+    ids = {one for number in numbers for one in addresses.members_with(tx, "phone", number)}
+    known = members.by_ids(tx, ids)
+    if len(known) == 1 and all(one.contact_ref is None for one in known.values()):
+        members.move_contact(tx, next(iter(known)), contact.id)
+
+
 def merge(rt: Runtime, *, from_id: int, into_id: int) -> Member:
     """Two members are one person: lots, orders, addresses and debts of the first go to the second, dates unchanged; the
     first's card leads to the second. Repeating it changes nothing. Raises MemberNotFound, MergeRefused."""

@@ -15,7 +15,8 @@ from flows import access
 from flows.runtime import ActiveRules, Runtime
 from loyalty.programme import Programme
 from storage import rules
-from webhooks.api.routes import ROUTES, Route
+from webhooks.api.route import Route
+from webhooks.api.routes import ROUTES
 
 ANNA = "+79161234567"
 _keys = itertools.count(1)

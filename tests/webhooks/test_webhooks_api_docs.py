@@ -19,7 +19,8 @@ from flows.access import CALLS_PER_SECOND, SCOPE_WORDS, SCOPES, WINDOW_S
 from flows.refusals import Denied
 from flows.runtime import Runtime
 from webhooks.api import examples, openapi, pages, problems
-from webhooks.api.routes import ROUTES, Route
+from webhooks.api.route import Route
+from webhooks.api.routes import ROUTES
 from webhooks.app import create_app
 
 DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")

@@ -17,7 +17,8 @@ from flows import access
 from flows.access import SCOPES
 from flows.runtime import Runtime
 from webhooks.api import examples
-from webhooks.api.routes import ROUTES, Route
+from webhooks.api.route import Route
+from webhooks.api.routes import ROUTES
 from webhooks.app import create_app
 
 by_route = pytest.mark.parametrize("route", ROUTES, ids=[one.name for one in ROUTES])

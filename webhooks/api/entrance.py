@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flows.access import Caller
     from flows.idempotency import Claimed
     from flows.runtime import Runtime
-    from webhooks.api.routes import Route
+    from webhooks.api.route import Route
 
 RATE_SETTING = "API_CALLS_PER_SECOND"
 """Flask's configuration may hold another rate than the usual one."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from webhooks.api.routes import Route
+    from webhooks.api.route import Route
 
 _SALE: Mapping[str, Any] = {
     "phone": "+79161234567",

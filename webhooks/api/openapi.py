@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from flows.refusals import Denied
-    from webhooks.api.routes import Route
+    from webhooks.api.route import Route
 
 VERSION = "1.0.0"
 REF = "#/components/schemas/{model}"

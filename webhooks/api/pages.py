@@ -19,7 +19,7 @@ from webhooks.shared import runtime
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from webhooks.api.routes import Route
+    from webhooks.api.route import Route
 
 ADDRESSES_IN_CACHE = 4
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from webhooks.api.routes import Route
+    from webhooks.api.route import Route
 
 Read = TypeVar("Read")
 

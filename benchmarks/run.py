@@ -11,14 +11,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from benchmarks import acquirers, burn, drain, intake, ledger, passes, sync
+from benchmarks import acquirers, burn, crm_import, drain, intake, ledger, passes, sync
 from benchmarks.table import Line, render
 from benchmarks.world import open_world
 
-PARTS = ("intake", "drain", "ledger", "burn", "passes", "acquirers", "sync")
+PARTS = ("intake", "drain", "ledger", "burn", "passes", "acquirers", "sync", "crm_import")
 EXIT_ERRORS = 2
 
 
@@ -34,6 +34,7 @@ class Size:
     passes_seconds: float
     acquirers: acquirers.Plan
     sync: sync.Plan
+    crm_import: crm_import.Plan
 
 
 FULL_BURN = burn.Plan(members=700_000, due=200_000)
@@ -49,6 +50,7 @@ SIZES = {
         passes.DEFAULT_SECONDS,
         acquirers.Plan(),
         sync.Plan(),
+        crm_import.Plan(),
     ),
     "quick": Size(
         intake.Plan(rounds=2, seconds=1.0, open_seconds=3.0),
@@ -59,6 +61,7 @@ SIZES = {
         0.2,
         acquirers.Plan(rounds=3, seconds=0.05),
         sync.Plan(members=1_000),
+        crm_import.Plan(contacts=2_000, deals=6_000),
     ),
     "tiny": Size(
         intake.Plan(rounds=1, seconds=0.2, open_seconds=0.2, connections=4, rest_seconds=0.0),
@@ -69,6 +72,7 @@ SIZES = {
         0.02,
         acquirers.Plan(rounds=1, seconds=0.005),
         sync.Plan(members=60),
+        crm_import.Plan(contacts=20, deals=60, per_second=50),
     ),
 }
 """Tiny is for the test of the benchmarks: it runs every line and its numbers mean nothing."""
@@ -93,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         burn.NotBurnt,
         acquirers.NotVerified,
         sync.NotInStep,
+        crm_import.NotImported,
     ) as failure:
         print(f"WRONG: {failure}", file=sys.stderr)
         return EXIT_ERRORS
@@ -105,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(size: Size, parts: Sequence[str]) -> list[Line]:
-    """Raises NotStored, NotWorked, BookNotWhole, NotBurnt, NotVerified."""
+    """Raises NotStored, NotWorked, BookNotWhole, NotBurnt, NotVerified, NotImported."""
     lines: list[Line] = []
     if {"intake", "drain", "ledger", "burn"} & set(parts):
         with open_world() as world:
@@ -121,15 +126,16 @@ def measure(size: Size, parts: Sequence[str]) -> list[Line]:
             if "burn" in parts:  # last: it leaves many rows behind
                 _say("burn")
                 lines += burn.measure(world, size.burn)
-    if "passes" in parts:
-        _say("passes")
-        lines += _passes(size)
-    if "acquirers" in parts:
-        _say("acquirers")
-        lines += acquirers.measure(size.acquirers)
-    if "sync" in parts:
-        _say("sync")
-        lines += sync.measure(size.sync)
+    alone: dict[str, Callable[[], list[Line]]] = {
+        "passes": lambda: _passes(size),
+        "acquirers": lambda: acquirers.measure(size.acquirers),
+        "sync": lambda: sync.measure(size.sync),
+        "crm_import": lambda: crm_import.measure(size.crm_import),
+    }
+    for part, measured in alone.items():
+        if part in parts:
+            _say(part)
+            lines += measured()
     return lines
 
 

@@ -1,10 +1,11 @@
-"""Connecting amoCRM: spend the grant code, subscribe the hook, see how the connection is."""
+"""Connecting amoCRM: from nothing to proven with one command; and how the connection is."""
 
 from __future__ import annotations
 
 import click
 
 from cli.common import fail, print_json, runtime
+from cli.crm_link import link
 from flows.errors import ConnectorError, SetupIncomplete
 
 
@@ -13,10 +14,13 @@ def amocrm() -> None:
     """Подключение amoCRM."""
 
 
+amocrm.add_command(link)
+
+
 @amocrm.command()
 @click.option("--code", help="Код авторизации из amoCRM; живёт 20 минут. С долгосрочным ключом не нужен.")
 def connect(code: str | None) -> None:
-    """Подключить: обменять код на ключи доступа, создать поля контакта, подписать вебхук. Можно повторять."""
+    """Подключить без вопросов и проверки: обменять код, создать поля, подписать вебхук. Обычно нужна link."""
     from flows import connect as connecting  # noqa: PLC0415
 
     with runtime() as rt:

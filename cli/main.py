@@ -23,6 +23,8 @@ COMMANDS = {
     "sweep": "cli.serving:sweep",
     "events": "cli.inspect:events",
     "verify-ledger": "cli.inspect:verify_ledger",
+    "import": "cli.importing:import_",
+    "export": "cli.exporting:export",
     "payments": "cli.payments:payments",
     "reconcile": "cli.reconcile:reconcile",
     "hooks": "cli.hooks:hooks",

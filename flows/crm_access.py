@@ -1,4 +1,5 @@
-"""The CRM connection's memory, kept in the database: implements the connector's TokenStore, RateGate and Directory.
+"""The CRM connection's memory, kept in the database: implements the connector's TokenStore, RateGate, Directory and
+HostMemory.
 
 Each call is one short statement; none is made while a transaction of ours is open, and none holds a lock while the
 network is in use.
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from connector.errors import Blocked, RateLimited
 from connector.protocols import TokenPair
-from storage import access
+from storage import access, linking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,3 +127,20 @@ class StoredDirectory:
     def put(self, name: str, content: Mapping[str, Any]) -> None:
         with self._db.autocommit() as connection:
             access.remember_entry(connection, name, content, now=self._clock())
+
+
+class StoredHost:
+    """HostMemory over the `installation` row. A move is remembered of the address in the rules file: once the owner
+    has written the new one there, it counts no more."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def moved_to(self, base_url: str) -> str | None:
+        with self._db.autocommit() as connection:
+            known = linking.crm_account(connection)
+        return known.moved_to if known.moved_from == base_url else None
+
+    def save_move(self, base_url: str, new_base_url: str) -> None:
+        with self._db.autocommit() as connection:
+            linking.save_move(connection, moved_from=base_url, moved_to=new_base_url)

@@ -41,7 +41,7 @@ def refresh(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> 
         raise SetupIncomplete("amoCRM не подключена")
     with rt.db.begin() as tx:
         found = purchases.told(tx, order_ids)
-    outcomes = dict.fromkeys(order_ids, "заказа нет")
+    outcomes = dict.fromkeys(order_ids, "заказ из истории: покупка в CRM уже есть")
     waiting = [one for one in found if one.customer_ref is None and one.kept_kopecks]
     for one in found:
         if one not in waiting:

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 from config.clock import FileClock, system_clock
 from config.programme import load_programme
 from connector.acquiring import ACQUIRERS
-from connector.amocrm.api import base_url_for
 from connector.amocrm.auth import AccessTokens, LongLivedToken, OAuthTokens
 from connector.amocrm.client import AmoCrm
+from connector.amocrm.home import Home
+from connector.amocrm.hosts import base_url_for
 from connector.google_wallet import GoogleWallet
 from connector.http import HttpClient
-from flows.crm_access import StoredDirectory, StoredGate, StoredTokens
+from flows.crm_access import StoredDirectory, StoredGate, StoredHost, StoredTokens
 from flows.failpoints import Failpoints
+from flows.hook_paths import HookPaths
 from flows.keys import Keys
 from flows.queue import Bell
 from flows.wallets import Google, design_of, google_identity, signer_of
@@ -94,6 +96,8 @@ class Runtime:
     signer: Signer | None
     google: Google | None
     active: ActiveRules
+    crm_home: Home | None
+    hook_paths: HookPaths
     rules_looked_at: float = 0.0
     _programmes: dict[str, Programme] = field(default_factory=dict)
 
@@ -113,7 +117,10 @@ class Runtime:
 
     @property
     def crm_subdomain(self) -> str | None:
-        return None if self.file.amocrm is None else self.file.amocrm.account
+        """None also where the account has been renamed since the rules were written: then its id alone tells it."""
+        if self.file.amocrm is None or self.crm_home is None:
+            return None
+        return None if self.crm_home.has_moved() else self.file.amocrm.account
 
     @property
     def lease(self) -> timedelta:
@@ -131,7 +138,8 @@ class Runtime:
         return f"{self.settings.public_url}/c/{token}"
 
     def hook_path(self) -> str:
-        return f"/webhooks/amocrm/{self.keys.secret_path('amocrm hook')}"
+        """The secret address of the CRM's hook that is in use."""
+        return self.hook_paths.current()
 
     def console_link(self) -> str:
         """The secret address that lets its holder into the console."""
@@ -174,7 +182,8 @@ def build_runtime(
     failpoints = Failpoints(settings.failpoint)
     http = HttpClient()
     directory = StoredDirectory(db, clock=clock)
-    tokens = _tokens(settings, file, http, StoredTokens(db, keys, clock=clock, failpoints=failpoints), clock)
+    home = _home(settings, file, db)
+    tokens = _tokens(file, http, StoredTokens(db, keys, clock=clock, failpoints=failpoints), home, clock)
     return Runtime(
         settings=settings,
         file=file,
@@ -184,13 +193,15 @@ def build_runtime(
         clock=clock,
         failpoints=failpoints,
         acquirers=_acquirers(settings, file, http),
-        crm=_crm(settings, file, http, db, tokens),
+        crm=_crm(settings, http, db, home, tokens),
         tokens=tokens,
         directory=directory,
         design=design_of(file),
         signer=signer_of(settings, file, now=clock()),
         google=_google(settings, file, http),
         active=ActiveRules(file.version, file.programme, file.lines),
+        crm_home=home,
+        hook_paths=HookPaths(db, keys, clock=clock),
     )
 
 
@@ -231,11 +242,17 @@ def _acquirers(settings: Settings, file: ProgrammeFile, http: HttpClient) -> dic
     }
 
 
+def _home(settings: Settings, file: ProgrammeFile, db: Database) -> Home | None:
+    if file.amocrm is None:
+        return None
+    return Home(base_url_for(file.amocrm.host, override=settings.amocrm_base_url), StoredHost(db))
+
+
 def _tokens(
-    settings: Settings, file: ProgrammeFile, http: HttpClient, store: StoredTokens, clock: Callable[[], datetime]
+    file: ProgrammeFile, http: HttpClient, store: StoredTokens, home: Home | None, clock: Callable[[], datetime]
 ) -> AccessTokens | None:
     names = file.amocrm
-    if names is None:
+    if names is None or home is None:
         return None
     if names.token is not None:
         return LongLivedToken(names.token.get_secret_value())
@@ -244,7 +261,7 @@ def _tokens(
     return OAuthTokens(
         store,
         http,
-        base_url_for(names.host, override=settings.amocrm_base_url),
+        home,
         client_id=names.oauth.client_id.get_secret_value(),
         client_secret=names.oauth.client_secret.get_secret_value(),
         redirect_uri=names.oauth.redirect_uri,
@@ -253,12 +270,11 @@ def _tokens(
 
 
 def _crm(
-    settings: Settings, file: ProgrammeFile, http: HttpClient, db: Database, tokens: AccessTokens | None
+    settings: Settings, http: HttpClient, db: Database, home: Home | None, tokens: AccessTokens | None
 ) -> AmoCrm | None:
-    if file.amocrm is None or tokens is None:
+    if home is None or tokens is None:
         return None
-    gate = StoredGate(db, per_second=settings.crm_requests_per_second)
-    return AmoCrm(base_url_for(file.amocrm.host, override=settings.amocrm_base_url), tokens, gate, http)
+    return AmoCrm(home, tokens, StoredGate(db, per_second=settings.crm_requests_per_second), http)
 
 
 def _google(settings: Settings, file: ProgrammeFile, http: HttpClient) -> Google | None:

@@ -225,7 +225,7 @@ _SOURCES = {
 _EVENTS = {
     "welcome": "вступление",
     "gift": "подарок",
-    "opening": "перенос остатков",
+    "opening": "перенос остатка из прежней программы",
     "expire": "срок баллов вышел",
     "adjust": "поправка",
 }
@@ -241,6 +241,7 @@ _RULES = {
     "accrue": "accrual.rate",
     "welcome": "welcome.points",
     "gift": "gifts",
+    "opening": "import.balance",
     "activate": "accrual.activate_after",
     "settle": "refund.negative_balance",
     "hold": "redeem",

@@ -110,14 +110,17 @@ def page_window() -> tuple[int, int]:
     return page, limit
 
 
-def paged(name: str, rows: Sequence[Any], render: Callable[[Any], Json], *, totals: bool = False) -> Response:
-    """One page of `rows` under `_embedded.{name}`, or 204 when the page is empty."""
+def paged(
+    name: str, rows: Sequence[Any], render: Callable[[Any], Json], *, totals: bool = False, before: int = 0
+) -> Response:
+    """One page of `rows` under `_embedded.{name}`, or 204 when the page is empty. `before`: rows of the whole list that
+    stand before the first of these."""
     page, limit = page_window()
-    part = rows[(page - 1) * limit : page * limit]
+    part = rows[(page - 1) * limit - before : page * limit - before]
     if not part:
         return empty()
     links = {"self": {"href": page_url(page)}}
-    if page * limit < len(rows):
+    if page * limit < before + len(rows):
         links["next"] = {"href": page_url(page + 1)}
     counts: Json = {}
     if totals:

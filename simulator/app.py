@@ -11,6 +11,7 @@ from simulator import (
     activity,
     bank_controls,
     bots,
+    bulk,
     card_controls,
     catalogs,
     contacts,
@@ -61,7 +62,7 @@ def crm_app(settings: Settings, directory: Path) -> tuple[Flask, Crm]:
     app.extensions["crm"] = crm
     limits.guard(app, crm)
     blueprints = (
-        *(pages.bp, controls.bp, card_controls.bp, oauth.bp, activity.bp, definitions.bp, links.bp, hooks.bp),
+        *(pages.bp, controls.bp, bulk.bp, card_controls.bp, oauth.bp, activity.bp, definitions.bp, links.bp, hooks.bp),
         *(catalogs.bp, elements.bp, invoice_controls.bp),
         *(leads.pipelines, leads.bp, contacts.bp, contacts.companies),
         *(customers.modes, customers.bp, segments.bp, purchases.bp, bots.bp, bots.controls),

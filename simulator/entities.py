@@ -6,13 +6,14 @@ is refused whole. Each kind brings its own checks, changes and rendering.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from flask import Blueprint, Response, request
 
-from simulator import fields, hooks, links, tags
+from simulator import fields, hooks, links, listing, tags
 from simulator.answers import (
     Error,
     Json,
@@ -24,6 +25,7 @@ from simulator.answers import (
     error,
     hal,
     invalid,
+    page_window,
     paged,
     refuse,
     request_ids,
@@ -89,11 +91,38 @@ def _listed(kind: Kind) -> Response:
     crm = the_crm()
     rows = crm.rows(kind.name)
     wanted = bracket_ids("filter[id]")
-    found = [rows[key] for key in sorted(wanted) if key in rows] if wanted else list(rows.values())
-    if wanted or request.args:
-        found = _ordered(list(filter(_filter(kind), found)))
-    including = _including()
-    return paged(kind.name, found, lambda row: _shown(crm, kind, row, including))
+    including, before = _including(), 0
+    if wanted:
+        found = _ordered(list(filter(_filter(kind), (rows[key] for key in sorted(wanted) if key in rows))))
+    else:
+        found, before = _walked(crm, kind)
+    return paged(kind.name, found, lambda row: _shown(crm, kind, row, including), before=before)
+
+
+def _walked(crm: Crm, kind: Kind) -> tuple[list[Record], int]:
+    """As many rows of the whole table as the page asked for needs, and how many before them were not even looked at.
+    Records lie in the order of their ids, the index in that of their creation."""
+    page, limit = page_window()
+    rows, kept, count = crm.rows(kind.name), _filter(kind), page * limit + 1
+    order = {key: value for key in ("created_at", "updated_at", "id") if (value := request.args.get(f"order[{key}]"))}
+    bounds = [_bound(f"filter[created_at][{end}]", default) for end, default in (("from", 0), ("to", FOREVER))]
+    if bounds != [0, FOREVER] or order == {"created_at": "asc"}:
+        index = crm.by_creation.setdefault(kind.name, listing.Index())
+        made = listing.created_between(crm.store, kind.name, index, bounds[0], bounds[1])
+        return (
+            (listing.enough(made, kept, count), 0) if order in ({}, {"created_at": "asc"}) else (_kept(made, kept), 0)
+        )
+    if order not in ({}, {"id": "asc"}, {"id": "desc"}):
+        return _kept(iter(rows.values()), kept), 0
+    walk = reversed(rows.values()) if order == {"id": "desc"} else iter(rows.values())
+    if any(key.startswith(("filter", "query")) for key in request.args):
+        return listing.enough(walk, kept, count), 0
+    before = (page - 1) * limit
+    return list(islice(walk, before, count)), before
+
+
+def _kept(walk: Iterator[Record], kept: Callable[[Record], bool]) -> list[Record]:
+    return _ordered(list(filter(kept, walk)))
 
 
 def _one(kind: Kind, record_id: int) -> Response:
@@ -166,6 +195,8 @@ def _apply(crm: Crm, kind: Kind, record: Record, item: Json) -> None:
     for key in (*COMMON, *kind.scalars):
         if key in item and key not in ("updated_at", "updated_by"):
             record[key] = item[key]
+    if "created_at" in item:
+        crm.by_creation.pop(kind.name, None)
     values, _wrong = fields.check(crm, kind.name, item.get("custom_fields_values"))
     for field_id, value in values.items():
         if value is None:

@@ -1,22 +1,27 @@
-"""OAuth of amoCRM: the grant page, the token endpoint with one-time refresh tokens, the moved-account look-up.
+"""OAuth of amoCRM: the grant page, the token endpoint with one-time refresh tokens, the moved-account look-up, and the
+hook of an integration that was switched off.
 
-Implements the amoCRM reference sections 1.1 to 1.4. Lifetimes run on the virtual clock.
+Implements the amoCRM reference sections 1.1 to 1.4 and 1.6. Lifetimes run on the virtual clock. An account moves
+between the names of this machine (127.0.0.1, localhost), which are different hosts to a client.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import json
 import secrets
 from typing import Any
 from urllib.parse import urlencode
 
+import requests
 from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from simulator.answers import Json, plain, problem
 from simulator.limits import drop_connection
+from simulator.shared_controls import asked_object
 from simulator.store import Record
 from simulator.world import ADMIN_ID, Crm, the_crm
 
@@ -25,7 +30,11 @@ REFRESH_TOKEN_S = 90 * 86_400
 CODE_S = 20 * 60
 TOKEN_PROBLEM = "https://developers.amocrm.ru/v3/errors/OAuthProblemJson"  # noqa: S105 - an address
 
+UNINSTALL_TIMEOUT_S = 10.0
+
 bp = Blueprint("oauth", __name__)
+_session = requests.Session()
+_session.trust_env = False
 
 
 class TokenRefused(Exception):
@@ -92,14 +101,47 @@ def current_subdomain() -> Response:
         row = crm.rows("refresh_tokens").get(request.headers.get("X-Refresh-Token", ""))
     if row is None or row["used"]:
         return problem(401, "Неверный логин или пароль")
-    return plain(
-        {
-            "id": crm.settings.crm.account_id,
-            "subdomain": crm.settings.crm.subdomain,
-            "domain": request.host,
-            "top_level_domain": "ru",
-        }
-    )
+    domain = _moved_to(crm) or request.host
+    subdomain = crm.settings.crm.subdomain if domain == request.host else domain.partition(".")[0]
+    body = {"id": crm.settings.crm.account_id, "subdomain": subdomain, "domain": domain, "top_level_domain": "ru"}
+    return plain(body)
+
+
+@bp.before_app_request
+def nobody_at_the_former_host() -> Response | None:
+    """404 at the token endpoint; that the API answers 401 there is an assumption."""
+    moved_to = _moved_to(the_crm())
+    if moved_to in (None, request.host):
+        return None
+    if request.path.startswith("/api/v4/"):
+        return problem(401, "Неверный логин или пароль")
+    return problem(404, "Not found") if request.path == "/oauth2/access_token" else None
+
+
+@bp.post("/sim/move")
+def move() -> Response:
+    """`{"host": "localhost:8001"}`: the account has that host from now on; `{}` brings it back."""
+    crm, asked = the_crm(), asked_object()
+    with crm.store.lock:
+        crm.store.put("account", "moved", {"host": str(asked.get("host") or "")})
+    return plain({"ok": True})
+
+
+@bp.post("/sim/uninstall")
+def uninstall() -> Response:
+    """`{"url": …}`: the owner switches the integration off; the hook goes to that address, old ones named the id
+    `client_id` (`"old": true`)."""
+    crm, asked = the_crm(), asked_object()
+    config = crm.settings.crm
+    revoke_all(crm)
+    message = f"{config.client_id}|{config.account_id}".encode()
+    query = {
+        "account_id": str(config.account_id),
+        "client_id" if asked.get("old") else "client_uuid": config.client_id,
+        "signature": hmac.new(config.client_secret.encode(), message, hashlib.sha256).hexdigest(),
+    }
+    answer = _session.get(str(asked.get("url")), params=query, timeout=UNINSTALL_TIMEOUT_S, allow_redirects=False)
+    return plain({"status": answer.status_code})
 
 
 def new_code(crm: Crm) -> str:
@@ -131,6 +173,11 @@ def summary(crm: Crm) -> Json:
         "long_lived_valid": not crm.rows("tokens").get("long_lived", {"revoked": False})["revoked"],
         "issued": len(crm.rows("access_tokens")),
     }
+
+
+def _moved_to(crm: Crm) -> str | None:
+    with crm.store.lock:
+        return str(crm.rows("account").get("moved", {"host": ""})["host"]) or None
 
 
 def _exchange(crm: Crm, asked: Json) -> Json:

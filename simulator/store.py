@@ -24,6 +24,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.lock = threading.RLock()
         self.version = 0
+        self.removals = 0
         self._path = path
         self._tables: dict[str, dict[Key, Record]] = {}
         self._dirty: dict[tuple[str, Key], None] = {}
@@ -46,6 +47,7 @@ class Store:
 
     def remove(self, table: str, key: Key) -> None:
         if self.table(table).pop(key, None) is not None:
+            self.removals += 1
             self.touch(table, key)
 
     def touch(self, table: str, key: Key) -> None:

@@ -15,6 +15,7 @@ from simulator import catalog_seed, fields
 from simulator.clock import VirtualClock
 from simulator.deliveries import Mailer
 from simulator.faults import Faults
+from simulator.listing import Index
 from simulator.settings import Settings
 from simulator.store import Record, Store
 
@@ -63,6 +64,7 @@ class Crm:
     faults: Faults
     mailer: Mailer
     phones: dict[str, int] = field(default_factory=dict)
+    by_creation: dict[str, Index] = field(default_factory=dict)
     limiter: Any = None
 
     def next_id(self, kind: str) -> int:

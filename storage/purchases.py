@@ -35,7 +35,7 @@ _TOLD = sa.text(
         o.crm_purchase_trying
     FROM orders o LEFT JOIN member m ON m.id = o.member_id
         LEFT JOIN crm_state s ON s.member_id = COALESCE(m.merged_into_id, m.id)
-    WHERE o.id = ANY(:ids) ORDER BY o.id
+    WHERE o.id = ANY(:ids) AND NOT o.is_imported ORDER BY o.id
     """
 )
 

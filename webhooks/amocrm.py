@@ -31,11 +31,12 @@ def receive(key: str) -> Response:
 
 
 def _is_known(rt: Runtime, key: str) -> bool:
-    return rt.keys.is_secret_path("amocrm hook", key)
+    return rt.hook_paths.is_known(key)
 
 
-def _take(rt: Runtime, _key: str, _environ: WSGIEnvironment, raw: bytes) -> Taken:
+def _take(rt: Runtime, key: str, _environ: WSGIEnvironment, raw: bytes) -> Taken:
     inbox.accept_hook(rt, raw)
+    rt.hook_paths.note(key)
     return Taken(SOURCE, 204, "text/html; charset=utf-8", b"")
 
 

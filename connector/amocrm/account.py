@@ -10,17 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from connector.amocrm.api import Api
-from connector.amocrm.reading import Row, embedded, optional_whole, text, whole
+from connector.amocrm.reading import Row, optional_whole, text, whole
 from connector.errors import BadReply
 
 
 @dataclass(frozen=True)
 class Account:
-    """`customers_mode`: unavailable, disabled, segments, dynamic or periodicity."""
+    """`customers_mode`: unavailable, disabled, segments, dynamic or periodicity. `current_user_id`: whose token it
+    is."""
 
     id: int
     subdomain: str
     customers_mode: str
+    name: str = ""
+    current_user_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,17 @@ class AccountApi(Api):
         row = self.request("GET", "/account")
         if row is None:
             raise BadReply("amoCRM: the account came back empty", retryable=True)
-        return Account(whole(row, "id"), text(row, "subdomain"), text(row, "customers_mode"))
+        return Account(
+            id=whole(row, "id"),
+            subdomain=text(row, "subdomain"),
+            customers_mode=text(row, "customers_mode"),
+            name=text(row, "name"),
+            current_user_id=optional_whole(row, "current_user_id"),
+        )
 
     def webhooks(self) -> list[Subscription]:
-        return [_subscription(row) for row in embedded(self.request("GET", "/webhooks"), "webhooks")]
+        """All subscriptions of the account, other programs' too."""
+        return [_subscription(row) for row in self.all_rows("/webhooks", "webhooks")]
 
     def subscribe(self, destination: str, settings: Sequence[str]) -> None:
         """Send the full list of settings: whether amoCRM merges or replaces is unknown."""

@@ -11,16 +11,16 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from connector.amocrm.auth import BAN_S, AccessTokens
+from connector.amocrm.auth import AccessTokens
+from connector.amocrm.home import BAN_S, Home
+from connector.amocrm.hosts import base_url_for
 from connector.amocrm.reading import QueryValue, Row, embedded, problems, query_pairs
 from connector.errors import (
     AccountUnpaid,
     BadReply,
     Blocked,
     NeedsReauth,
-    NotConfigured,
     RateLimited,
     Unreachable,
     WrongMode,
@@ -29,47 +29,21 @@ from connector.http import HttpClient, Reply
 from connector.protocols import RateGate
 from connector.replies import DEFAULT_PAUSE_S, json_object, raise_for_status
 
+__all__ = ["MAX_PAGES", "PAGE_ROWS", "READ_BATCH", "WRITE_BATCH", "Api", "base_url_for", "in_write_batch"]
+
 PAGE_ROWS = 250
 MAX_PAGES = 40
 # 250 ids would make an address of about 8 KB, the usual limit of a web server.
 READ_BATCH = 150
 WRITE_BATCH = 50
-_HOST = re.compile(r"[a-z0-9-]{1,63}\.(amocrm\.(ru|com)|kommo\.com)")
-_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _IDS = re.compile(r"/[0-9]+(?=/|$)")
 
 
-def base_url_for(account: str, *, override: str | None = None) -> str:
-    """`example`, `example.amocrm.ru` or its URL -> `https://example.amocrm.ru`.
-
-    Raises NotConfigured for a foreign host: our token must go nowhere else. `override` is the address of a simulator
-    on this machine.
-    """
-    if override is not None:
-        return _loopback_url(override)
-    host = account.strip().lower().removeprefix("https://").rstrip("/")
-    host = host if "." in host else f"{host}.amocrm.ru"
-    if _HOST.fullmatch(host) is None:
-        raise NotConfigured("the CRM account must be a host of amocrm.ru, amocrm.com or kommo.com")
-    return f"https://{host}"
-
-
-def _loopback_url(address: str) -> str:
-    try:
-        parts = urlsplit(address)
-        is_ours = parts.scheme in ("http", "https") and parts.hostname in _LOOPBACK_HOSTS and parts.username is None
-    except ValueError:
-        is_ours = False
-    if not is_ours:
-        raise NotConfigured("the CRM address may be overridden with an address of this machine only")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 class Api:
-    """The door to one account. `base_url` comes from `base_url_for`."""
+    """The door to one account. `base_url` comes from `base_url_for`; a Home follows an account that moves."""
 
-    def __init__(self, base_url: str, auth: AccessTokens, gate: RateGate, http: HttpClient) -> None:
-        self._base_url = base_url
+    def __init__(self, base_url: str | Home, auth: AccessTokens, gate: RateGate, http: HttpClient) -> None:
+        self._home = base_url if isinstance(base_url, Home) else Home(base_url)
         self._auth = auth
         self._gate = gate
         self._http = http
@@ -142,8 +116,10 @@ class Api:
             headers["Content-Type"] = "application/json"
             content = json.dumps(body, allow_nan=False).encode()
 
+        base_url = self._home.base_url()
+
         def attempt() -> Reply:
-            url, route = f"{self._base_url}/api/v4{path}", "/api/v4" + _IDS.sub("/{id}", path)
+            url, route = f"{base_url}/api/v4{path}", "/api/v4" + _IDS.sub("/{id}", path)
             pairs = query_pairs(query)
             return self._http.send(method, url, route=route, headers=headers, query=pairs, body=content)
 

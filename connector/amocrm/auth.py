@@ -1,9 +1,8 @@
 """Access to one amoCRM account: a long-lived token, or OAuth with one-time refresh tokens.
 
 Owns when a token is refreshed and by whom. Implements sections 1.2, 1.3, 1.5 and 10.1 of the amoCRM reference.
-Keeps nothing between calls but what `TokenStore` remembers, and holds no lock while the network is in use.
-A moved account (section 1.4: `account/current/subdomain`) is not followed: the refresh fails and the owner connects
-the account again under its new address.
+Keeps nothing between calls but what `TokenStore` remembers, and holds no lock while the network is in use. Where the
+account lives, which may change, is `home.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Protocol
 
-from connector.errors import BadReply, Blocked, ConnectorError, NeedsReauth, TimedOut
+from connector.amocrm.home import BAN_S, Home
+from connector.errors import BadReply, Blocked, ConnectorError, NeedsReauth, NotFound, TimedOut
 from connector.http import HttpClient, Reply
 from connector.protocols import TokenPair, TokenStore
 from connector.replies import json_object, raise_for_status
@@ -23,7 +23,6 @@ from connector.replies import json_object, raise_for_status
 REFRESH_BEFORE = timedelta(minutes=5)
 OTHERS_REFRESH_WAIT_S = 5.0
 POLL_S = 0.1
-BAN_S = 300.0
 MAX_TOKEN_LIFE = timedelta(days=366)
 _WHAT = "amoCRM token endpoint"
 
@@ -60,7 +59,7 @@ class OAuthTokens:
         self,
         store: TokenStore,
         http: HttpClient,
-        base_url: str,
+        base_url: str | Home,
         *,
         client_id: str,
         client_secret: str,
@@ -70,7 +69,7 @@ class OAuthTokens:
     ) -> None:
         self._store = store
         self._http = http
-        self._url = f"{base_url}/oauth2/access_token"
+        self._home = base_url if isinstance(base_url, Home) else Home(base_url)
         self._client = {"client_id": client_id, "client_secret": client_secret, "redirect_uri": redirect_uri}
         self._now = now
         self._sleep = sleep
@@ -106,8 +105,7 @@ class OAuthTokens:
         if not self._store.begin_refresh(fingerprint):
             return self._refreshed_by_other(pair)
         try:
-            reply = self._ask({"grant_type": "refresh_token", "refresh_token": pair.refresh_token})
-            fresh = self._pair_from(reply)
+            fresh = self._pair_from(self._asked_where_it_lives(pair, pair.refresh_token))
         except ConnectorError as failure:
             if isinstance(failure, NeedsReauth):
                 self._store.mark_needs_reauth(str(failure), fingerprint)
@@ -118,6 +116,16 @@ class OAuthTokens:
             raise
         self._store.save(fresh)
         return fresh.access_token
+
+    def _asked_where_it_lives(self, pair: TokenPair, refresh_token: str) -> Reply:
+        """A refusal may mean that the account has moved (section 1.4): then the same token is good at the new host."""
+        grant = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        try:
+            return self._ask(grant)
+        except (NeedsReauth, NotFound):
+            if not self._home.find(pair, self._http):
+                raise
+        return self._ask(grant)
 
     def _refreshed_by_other(self, pair: TokenPair) -> str:
         for _ in range(round(OTHERS_REFRESH_WAIT_S / POLL_S)):
@@ -134,7 +142,8 @@ class OAuthTokens:
     def _ask(self, grant: dict[str, str]) -> Reply:
         body = json.dumps({**self._client, **grant}).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        reply = self._http.send("POST", self._url, route="/oauth2/access_token", headers=headers, body=body)
+        url = f"{self._home.base_url()}/oauth2/access_token"
+        reply = self._http.send("POST", url, route="/oauth2/access_token", headers=headers, body=body)
         if reply.status in (400, 401):
             raise NeedsReauth(f"amoCRM must be connected again: {_hint(reply)}")
         if reply.status == 403 and not reply.is_json:

@@ -10,6 +10,7 @@ from connector.amocrm.bots import BotsApi
 from connector.amocrm.changes import ChangesApi
 from connector.amocrm.contacts import ContactsApi
 from connector.amocrm.customers import CustomersApi
+from connector.amocrm.exports import ExportsApi
 from connector.amocrm.fields import FieldsApi
 from connector.amocrm.invoices import InvoicesApi
 from connector.amocrm.leads import LeadsApi
@@ -17,5 +18,17 @@ from connector.amocrm.notes import NotesApi
 from connector.amocrm.purchases import PurchasesApi
 
 
-class AmoCrm(AccountApi, LeadsApi, ContactsApi, FieldsApi, CustomersApi, NotesApi, InvoicesApi, ChangesApi, PurchasesApi, BotsApi):
+class AmoCrm(
+    AccountApi,
+    LeadsApi,
+    ContactsApi,
+    FieldsApi,
+    CustomersApi,
+    NotesApi,
+    InvoicesApi,
+    ChangesApi,
+    PurchasesApi,
+    BotsApi,
+    ExportsApi,
+):
     """`AmoCrm(base_url, auth, gate, http)`: synchronous, one account, safe to share between threads."""

@@ -34,8 +34,8 @@ _CRM = {
     "not_configured": "не настроена",
 }
 _CRM_MENDS = {
-    "needs_reauth": "Выдайте доступ заново: kopilka amocrm connect. События не пропадут, они ждут.",
-    "not_connected": "Выдайте доступ: kopilka amocrm connect.",
+    "needs_reauth": "Выдайте доступ заново: kopilka amocrm link. События не пропадут, они ждут.",
+    "not_connected": "Выдайте доступ: kopilka amocrm link.",
     "not_configured": "Заполните раздел amocrm файла правил: без него баллы видны только на карте.",
 }
 # Failures of the other side arrive as «ClassName: English text»; ours are Russian already.

@@ -34,6 +34,7 @@ DEAL_SOURCE = "amocrm.deal"
 CONTACT_SOURCE = "amocrm.contact"
 CONTACT_GONE = ("contact", "delete")
 ACCOUNT = "account"
+FOREIGN = "пропущено: хук чужого аккаунта"
 
 _log = structlog.get_logger(__name__)
 
@@ -167,14 +168,12 @@ def _enrol(tx: sa.Connection, rt: Runtime, deal: Deal | None, found: Found) -> i
 
 def _foreign(rt: Runtime, body: HookBody) -> str | None:
     """A body of another account under our address: kept, not followed."""
+    known = rt.directory.recall(ACCOUNT)
+    if body.account_id is not None and known is not None:  # a renamed account keeps its id
+        return None if known.get("id") == body.account_id else FOREIGN
     subdomain = rt.crm_subdomain
-    if body.subdomain is not None and subdomain is not None and body.subdomain != subdomain:
-        return "пропущено: хук чужого аккаунта"
-    if body.account_id is not None:
-        known = rt.directory.recall(ACCOUNT)
-        if known is not None and known.get("id") != body.account_id:
-            return "пропущено: хук чужого аккаунта"
-    return None
+    is_foreign = body.subdomain is not None and subdomain is not None and body.subdomain != subdomain
+    return FOREIGN if is_foreign else None
 
 
 def _summary(body: HookBody, named: Sequence[int]) -> str:

@@ -214,6 +214,8 @@ def _customer_findings(rt: Runtime, survey: Survey) -> list[Finding]:
         text = "покупатели в аккаунте выключены"
         mend = "включите их в amoCRM в режиме сегментации или впишите customers: no"
         return [Finding("error", "amocrm-customers-disabled", text, mend, rule)]
+    if mode in ("periodicity", "dynamic"):
+        return [Finding("ok", "amocrm-customers", "Покупатели в режиме периодичности: ведём даты и покупки")]
     text = f"покупатели работают в другом режиме ({mode or 'неизвестен'}): сегментов в нём нет"
     mend = "включите в amoCRM режим сегментации, если нужны сегменты"
     return [Finding("warning", "amocrm-customers-mode", text, mend, rule)]

@@ -288,7 +288,7 @@ def test_fields_are_not_made_where_the_owner_forbids_it(product: Callable[..., R
 
 @pytest.mark.parametrize(
     ("mode", "code"),
-    [("disabled", "amocrm-customers-disabled"), ("periodicity", "amocrm-customers-mode")],
+    [("disabled", "amocrm-customers-disabled"), ("periodicity", "amocrm-customers")],
 )
 def test_customers_in_another_mode_are_told(
     product: Callable[..., Runtime], stage: Stage, mode: str, code: str

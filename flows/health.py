@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flows import queue
 from flows.crm_access import NAME as CRM_NAME
-from storage import access, boxes, installation, members, schema, verify
+from storage import access, boxes, installation, members, outbox, schema, verify
 from storage.db import DatabaseAway
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Readiness:
 
 @dataclass(frozen=True)
 class Facts:
-    """Numbers of the moment. Ages in seconds."""
+    """Numbers of the moment. Ages in seconds. `crm_behind`: members whose contact does not show the ledger yet."""
 
     members: int
     inbox: Mapping[str, int]
@@ -40,6 +40,7 @@ class Facts:
     crm_reason: str | None
     crm_closed_s: float
     heartbeats: Mapping[str, datetime]
+    crm_behind: int = 0
 
 
 def readiness(rt: Runtime) -> Readiness:
@@ -67,6 +68,7 @@ def facts(rt: Runtime) -> Facts:
             crm_reason=None if tokens is None else tokens.reason,
             crm_closed_s=access.gate_closed_s(tx, CRM_NAME),
             heartbeats=installation.heartbeats(tx),
+            crm_behind=outbox.behind(tx, "crm"),
         )
 
 

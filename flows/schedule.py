@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import TYPE_CHECKING
 
-from flows import activating, burning, catching_up, gifts, holds, notices, payment_links, reconciling, segment_review
+from flows import (
+    activating,
+    burning,
+    catching_up,
+    drifting,
+    gifts,
+    holds,
+    notices,
+    payment_links,
+    reconciling,
+    segment_review,
+)
 from loyalty.notices import notify_at
 
 if TYPE_CHECKING:
@@ -82,6 +93,13 @@ JOBS: Sequence[Scheduled] = (
         work=reconciling.nightly,
         summary=reconciling.summary,
         at=_clock(3, 30),
+    ),
+    Scheduled(
+        name="drift",
+        title="Поля контактов в amoCRM",
+        work=drifting.look,
+        summary=drifting.summary,
+        at=_clock(2, 30),
     ),
     Scheduled(
         name="segments",

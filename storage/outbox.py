@@ -128,3 +128,9 @@ def recent(tx: sa.Connection, *, states: Sequence[str], limit: int) -> Sequence[
         """
     )
     return tx.execute(statement, {"states": list(states), "limit": limit}).all()
+
+
+def behind(tx: sa.Connection, kind: Kind) -> int:
+    """How many targets of this kind are out of date now."""
+    statement = sa.text("SELECT count(*) FROM outbox WHERE kind = :kind AND state IN ('waiting', 'working')")
+    return int(tx.execute(statement, {"kind": kind}).scalar_one())

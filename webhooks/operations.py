@@ -50,5 +50,9 @@ def _add_gauges(registry: CollectorRegistry, found: health.Facts) -> None:
         oldest.labels(box).set(age_s)
         for state, count in states.items():
             rows.labels(box, state).set(count)
+    behind = Gauge(
+        "kopilka_crm_members_behind", "Members whose contact does not show the ledger yet", registry=registry
+    )
+    behind.set(found.crm_behind)
     crm = Gauge("kopilka_crm_connected", "1 while the CRM accepts us", registry=registry)
     crm.set(found.crm_state in ("ok", "refreshing") and found.crm_closed_s == 0)

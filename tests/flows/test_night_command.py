@@ -68,6 +68,7 @@ def test_for_programs_the_results_are_json(world: Night, run: Callable[..., Resu
         "held",
         "links",
         "reconcile",
+        "drift",
         "segments",
         "notices",
     ]
@@ -108,6 +109,7 @@ def test_the_list_shows_terms_and_results(run: Callable[..., Result]) -> None:
         "held",
         "links",
         "reconcile",
+        "drift",
         "segments",
         "notices",
     ]
@@ -121,7 +123,7 @@ def test_an_unknown_job_is_refused_with_the_names_there_are(run: Callable[..., R
 
     assert result.exit_code == 2
     assert (
-        "Как исправить: выберите из: holds, activate, catch_up, burn, gifts, held, links, reconcile, segments, notices"
+        "Как исправить: выберите из: holds, activate, catch_up, burn, gifts, held, links, reconcile, drift, segments, notices"
         in result.stderr
     )
 

@@ -84,6 +84,7 @@ def test_a_new_installation_begins_with_what_is_urgent_and_waits_for_the_rest(ni
         "held": moscow(1, 16),
         "links": moscow(1, 15, 1),
         "reconcile": moscow(2, 3, 30),
+        "drift": moscow(2, 2, 30),
         "segments": moscow(2, 4),
         "notices": moscow(2, 12),
     }
@@ -105,6 +106,7 @@ def test_three_days_late_each_job_catches_up_once(night: Night) -> None:
         "held",
         "links",
         "reconcile",
+        "drift",
         "segments",
         "notices",
     ]
@@ -213,6 +215,7 @@ def test_a_month_of_nights_leaves_every_day_done_once(night: Night) -> None:
         "held": 120,
         "links": 120,
         "reconcile": 30,
+        "drift": 30,
         "segments": 30,
         "notices": 30,
     }

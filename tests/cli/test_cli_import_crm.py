@@ -21,6 +21,8 @@ from flows.crm_import import Asked, Step
 from flows.runtime import Runtime
 from storage import members
 
+pytestmark = pytest.mark.slow
+
 Kopilka = Callable[..., Result]
 
 

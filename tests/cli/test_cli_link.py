@@ -22,6 +22,8 @@ from cli.main import main
 from config.settings import load_settings
 from flows.runtime import Runtime, build_runtime, prepare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def both_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:

@@ -14,6 +14,8 @@ from flows import health, inbox, lookup
 from flows.crm_import import Asked
 from flows.runtime import Runtime
 
+pytestmark = pytest.mark.slow
+
 NO_POINTS = "SELECT count(*) FROM transfer"
 STANDING = "SELECT contact_ref, segment_code FROM member ORDER BY contact_ref"
 

@@ -15,6 +15,8 @@ from flows.crm_import import Asked, CrmImport, ImportRunning, OtherOptions
 from flows.jobs import JobLost
 from flows.runtime import Runtime
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def today(clock: StandingClock) -> None:

@@ -19,6 +19,8 @@ from loyalty.ledger import Balance
 from loyalty.rules import Limits
 from storage import members
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., int]
 
 

@@ -19,6 +19,8 @@ from flows.linking_compare import Finding
 from flows.runtime import Runtime, build_runtime, prepare
 from flows.settle import SetupIncomplete
 
+pytestmark = pytest.mark.slow
+
 NEVER_S = 0.4
 
 

@@ -16,6 +16,8 @@ from connector.errors import NeedsReauth
 from flows import health, linking_grant
 from flows.runtime import Runtime, build_runtime, prepare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def both_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:

@@ -19,6 +19,8 @@ from flows import connect, health, linking, linking_grant
 from flows.runtime import Runtime, build_runtime, prepare
 from webhooks.app import create_app
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def both_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:

@@ -17,6 +17,7 @@ from loyalty.programme import Programme
 def check_idle_rules(notes: Notes, programme: Programme, amocrm: AmoCrmConfig | None, today: str | None) -> None:
     """`today` is the programme's day, ISO; None: what the calendar has ended is not looked for."""
     _something_can_be_paid(notes, programme)
+    _purchases_have_customers(notes, amocrm)
     _confirmation_is_asked(notes, programme)
     _managers_can_type_the_code(notes, programme, amocrm)
     _limits_bind(notes, programme)
@@ -25,6 +26,16 @@ def check_idle_rules(notes: Notes, programme: Programme, amocrm: AmoCrmConfig | 
     _actions_have_one_limit(notes, programme)
     if today is not None:
         _days_are_to_come(notes, programme, today)
+
+
+def _purchases_have_customers(notes: Notes, amocrm: AmoCrmConfig | None) -> None:
+    if amocrm is None or amocrm.customers:
+        return
+    for key, is_on in (("purchases", amocrm.purchases), ("next_purchase", amocrm.next_purchase)):
+        path = f"amocrm.{key}"
+        if is_on and notes.intact(path):
+            message = f"{key}: yes ничего не делает: покупателей не ведём (customers: no)"
+            notes.warn(path, "idle-purchases", message, "напишите customers: yes или уберите эту строку")
 
 
 def _something_can_be_paid(notes: Notes, programme: Programme) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from connector.amocrm.api import PAGE_ROWS
+from connector.amocrm.changes import PAGES_MAX
 from connector.amocrm.reading import date_value
 from connector.errors import ConnectorError, NeedsReauth
 from flows import crm_fields, deals, people, phones
@@ -56,10 +58,13 @@ def catch_up(run: Run) -> Iterator[None]:
     if rt.crm is None:
         return
     marks = _marks(rt, run.now)
+    _save(rt, marks)  # before anything can fail: a new installation begins now, whenever the CRM answers first
     try:
         for step in (_deals, _deleted, _contacts):
-            yield from step(run, rt.crm, marks)
-            rt.directory.put(MARK, {name: mark.timestamp() for name, mark in marks.items()})
+            for _ in step(run, rt.crm, marks):
+                _save(rt, marks)
+                yield
+            _save(rt, marks)
         if run.counts.get("missed", 0):
             _look_after_hook(rt, rt.crm, run)
     except NeedsReauth:  # a person must connect again; what changes meanwhile is found afterwards
@@ -88,8 +93,14 @@ def _marks(rt: Runtime, now: datetime) -> dict[str, datetime]:
     return {name: datetime.fromtimestamp(at, UTC) if isinstance(at, int | float) else now for name, at in times.items()}
 
 
+def _save(rt: Runtime, marks: Mapping[str, datetime]) -> None:
+    rt.directory.put(MARK, {name: mark.timestamp() for name, mark in marks.items()})
+
+
 def _deals(run: Run, crm: AmoCrm, marks: dict[str, datetime]) -> Iterator[None]:
+    rows = 0
     for page in crm.changed_deals(marks["deals"] - OVERLAP):
+        rows += len(page)
         changes = {one.id: one.updated_at for one in page}
 
         def work(tx: sa.Connection, changes: Mapping[int, datetime] = changes) -> int:
@@ -101,6 +112,7 @@ def _deals(run: Run, crm: AmoCrm, marks: dict[str, datetime]) -> Iterator[None]:
         run.rt.bell.ring("inbox", 0)
         marks["deals"] = max([marks["deals"], *changes.values()])
         yield
+    _come_back_if_cut(run, marks, "deals", rows)
 
 
 def _deleted(run: Run, crm: AmoCrm, marks: dict[str, datetime]) -> Iterator[None]:
@@ -137,7 +149,9 @@ def _contacts(run: Run, crm: AmoCrm, marks: dict[str, datetime]) -> Iterator[Non
     """Names, phones, addresses and birthdays that people changed. Our own writes show here too and change nothing."""
     rt = run.rt
     birthday_id = crm_fields.birthday_id(rt, crm)
+    rows = 0
     for page in crm.changed_contacts(marks["contacts"] - OVERLAP):
+        rows += len(page)
 
         def work(tx: sa.Connection, page: Sequence[Contact] = page) -> int:
             return sum(_take_over(tx, rt, contact, birthday_id) for contact in page)
@@ -148,6 +162,15 @@ def _contacts(run: Run, crm: AmoCrm, marks: dict[str, datetime]) -> Iterator[Non
         times = [contact.updated_at for contact in page if contact.updated_at is not None]
         marks["contacts"] = max([marks["contacts"], *times])
         yield
+    _come_back_if_cut(run, marks, "contacts", rows)
+
+
+def _come_back_if_cut(run: Run, marks: dict[str, datetime], name: str, rows: int) -> None:
+    """The list was longer than one look reads: the rest soon, and from there on, or so many rows would be read again
+    that it never came further."""
+    if rows >= PAGES_MAX * PAGE_ROWS * 9 // 10:
+        run.again_in = AGAIN
+        marks[name] += OVERLAP
 
 
 def _take_over(tx: sa.Connection, rt: Runtime, contact: Contact, birthday_id: int | None) -> bool:

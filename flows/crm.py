@@ -15,7 +15,7 @@ from connector.amocrm.contacts import ContactChange, contact_diff
 from connector.amocrm.customers import SEGMENTS_DIRECTORY_NAME as SEGMENTS_ENTRY
 from connector.amocrm.fields import DIRECTORY_NAME as FIELDS_ENTRY
 from connector.errors import Refused, WrongMode
-from flows import crm_fields
+from flows import crm_fields, crm_purchases
 from flows.crm_customers import MODE_ENTRY, push_customers
 from flows.crm_desk import Desk, remember, save, unsure_if_lost
 from flows.settle import NotYet, SetupIncomplete
@@ -48,7 +48,11 @@ def refresh(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) ->
     with _looked_up_anew_if_refused(rt, len(member_ids)):
         _push_fields(rt, rt.crm, desk, present)
         if rt.crm_names.customers:
-            push_customers(rt, rt.crm, desk, [member for member in present if member.merged_into_id is None])
+            living = [member for member in present if member.merged_into_id is None]
+            strangers = [member.id for member in living if desk.states[member.id].customer_ref is None]
+            push_customers(rt, rt.crm, desk, living)
+            met = [one for one in strangers if desk.states[one].customer_ref is not None]
+            crm_purchases.customers_came(rt, met)
     _be_sure_again(rt, desk)
     ids = {member.id for member in present}
     return {one: "поля и покупатель обновлены" if one in ids else "контакта в CRM нет" for one in member_ids}

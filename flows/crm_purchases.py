@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from connector.amocrm.purchases import Purchase
 from flows.settle import SetupIncomplete, written_once
-from storage import outbox, purchases
+from storage import bots, outbox, purchases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 CUSTOMER_COMES_IN = timedelta(seconds=20)
 """A buyer's customer is made by another delivery; the purchase waits for it."""
+UNTOLD_MAX = 1_000
 NO_CUSTOMER = "покупателя в CRM ещё нет"
 
 
 def tell(tx: sa.Connection, rt: Runtime, order: Order, *, now: datetime) -> None:
     """The order's money changed: its purchase is out of date."""
-    if rt.crm is not None and rt.crm_names.purchases and order.member_id is not None:
+    names = None if rt.crm is None else rt.crm_names
+    if names is not None and names.purchases and names.customers and order.member_id is not None:
         outbox.add(tx, "purchase", [order.id], now=now)
 
 
@@ -41,12 +43,23 @@ def refresh(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> 
         raise SetupIncomplete("amoCRM не подключена")
     with rt.db.begin() as tx:
         found = purchases.told(tx, order_ids)
+        to_come = bots.with_fields_to_come(tx, {one.member_id for one in found if one.member_id is not None})
     outcomes = dict.fromkeys(order_ids, "заказ из истории: покупка в CRM уже есть")
-    waiting = [one for one in found if one.customer_ref is None and one.kept_kopecks]
+    nobody = [one for one in found if one.customer_ref is None and one.kept_kopecks]
+    waiting = [one for one in nobody if one.member_id in to_come]
     for one in found:
-        if one not in waiting:
+        if one not in nobody:
             outcomes[one.order_id] = _refresh_one(rt, rt.crm, one, hold)
-    return outcomes | {one.order_id: NO_CUSTOMER for one in waiting}
+    never = {one.order_id: "покупателя в CRM нет: покупка запишется, когда он появится" for one in nobody}
+    return outcomes | never | {one.order_id: NO_CUSTOMER for one in waiting}
+
+
+def customers_came(rt: Runtime, member_ids: Sequence[int]) -> None:
+    """These members have a customer now: what they bought before is told too."""
+    if not member_ids or not rt.crm_names.purchases:
+        return
+    with rt.db.begin() as tx:
+        outbox.add(tx, "purchase", purchases.untold(tx, member_ids, limit=UNTOLD_MAX), now=rt.now())
 
 
 def plan_again(tx: sa.Connection, outcomes: Mapping[int, str], *, now: datetime) -> None:

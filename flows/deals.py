@@ -15,7 +15,7 @@ from connector.amocrm.hooks import HookBody, parse_hook
 from connector.amocrm.reading import date_value
 from flows import crm_fields, deal_fields, deal_redemption, deal_stages, people, points
 from flows.settle import ClaimLost, NotYet, SetupIncomplete
-from storage import boxes, holds, inbox, members, orders, payments
+from storage import boxes, holds, inbox, installation, members, orders, payments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,6 +110,8 @@ def _follow(tx: sa.Connection, rt: Runtime, deal_ref: int, deal: Deal | None, fo
     order = orders.find(tx, deal_ref)
     if order is None and not is_paid and not _is_of_member(tx, deal, found):
         return "сделка не оплачена" if deal else "такой сделки в CRM нет"
+    if order is None and is_paid and _was_before_us(tx, deal):
+        return "сделка закрыта до начала программы: баллов за прошлое нет"
     order = order or orders.open_order(tx, deal_ref, now=now)
     if _has_another_buyer(tx, order, deal, found):
         deal_redemption.give_up(tx, rt, order, now=now)
@@ -125,6 +127,13 @@ def _follow(tx: sa.Connection, rt: Runtime, deal_ref: int, deal: Deal | None, fo
         deal_redemption.follow(tx, rt, fresh, deal_redemption.wish_of(deal, found.lead_ids), now=now)
         fresh = orders.by_ids(tx, [order.id])[order.id]
     return points.converge_order(tx, rt, fresh, occurred_at=now, now=now)
+
+
+def _was_before_us(tx: sa.Connection, deal: Deal | None) -> bool:
+    """A deal of the past that somebody touched: an edit, a robot, a tag. History is the first import's, without
+    points."""
+    since = installation.since(tx)
+    return deal is not None and deal.closed_at is not None and since is not None and deal.closed_at < since
 
 
 def _has_another_buyer(tx: sa.Connection, order: Order, deal: Deal | None, found: Found) -> bool:

@@ -129,15 +129,22 @@ def take_over_contact(tx: sa.Connection, rt: Runtime, member: Member, contact: C
     if contact.name and contact.name != member.name:
         members.set_name(tx, member.id, contact.name)
         book.mark_out_of_date(tx, rt, member.id, now=now)
-    addresses.replace(tx, member.id, "phone", phones.all_in(contact.phones), now=now)
-    addresses.replace(tx, member.id, "email", phones.emails_in(contact.emails), now=now)
+    named: tuple[tuple[addresses.AddressKind, Sequence[str]], ...] = (
+        ("phone", phones.all_in(contact.phones)),
+        ("email", phones.emails_in(contact.emails)),
+    )
+    for kind, told in named:
+        if told:  # a contact that names none does not take away what the member told the site himself
+            addresses.replace(tx, member.id, kind, told, now=now)
     if birthday is not None:
         members.set_birthday(tx, member.id, birthday, now=now)
 
 
 def recognise(tx: sa.Connection, contact: Contact) -> None:
     """A contact we see for the first time may be a person we know by his phone: one who was imported from another
-    programme, or made by the site. Only if he alone has that phone, and no contact yet."""
+    programme, or made by the site. Only if he alone has that phone, no contact yet, and nothing speaks against it:
+    another phone of the contact that is not his, or a name that has no word in common with his. His points are his;
+    who is not recognised is a second member whom a person may merge."""
     numbers = phones.all_in(contact.phones)
     for number in sorted(numbers):
         addresses.lock(tx, "phone", number)
@@ -145,8 +152,18 @@ def recognise(tx: sa.Connection, contact: Contact) -> None:
         return
     ids = {one for number in numbers for one in addresses.members_with(tx, "phone", number)}
     known = members.by_ids(tx, ids)
-    if len(known) == 1 and all(one.contact_ref is None for one in known.values()):
-        members.move_contact(tx, next(iter(known)), contact.id)
+    if len(known) != 1:
+        return
+    one = next(iter(known.values()))
+    own = set(addresses.of_member(tx, one.id, "phone"))
+    if one.contact_ref is None and set(numbers) <= own and _may_be_same_name(one.name, contact.name):
+        members.move_contact(tx, one.id, contact.id)
+
+
+def _may_be_same_name(first: str, second: str) -> bool:
+    """«Анна» and «Петрова Анна» may be one person; an empty name says nothing."""
+    words = [set(name.casefold().replace("ё", "е").split()) for name in (first, second)]
+    return not all(words) or bool(words[0] & words[1])
 
 
 def merge(rt: Runtime, *, from_id: int, into_id: int) -> Member:

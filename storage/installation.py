@@ -27,6 +27,12 @@ def set_key_fingerprint(tx: sa.Connection, fingerprint: str, *, now: datetime) -
     )
 
 
+def since(tx: sa.Connection) -> datetime | None:
+    """When this installation was first started."""
+    at: datetime | None = tx.execute(sa.text("SELECT created_at FROM installation WHERE id = 1")).scalar_one_or_none()
+    return at
+
+
 def beat(tx: sa.Connection, name: str, *, now: datetime) -> None:
     """Says that the process `name` is alive."""
     tx.execute(

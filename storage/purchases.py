@@ -80,6 +80,18 @@ def bought(tx: sa.Connection, member_ids: Iterable[int], *, limit: int) -> dict[
     return dict(found)
 
 
+def untold(tx: sa.Connection, member_ids: Iterable[int], *, limit: int) -> list[int]:
+    """Kept orders of these members that no customer was told of, the newest first."""
+    statement = sa.text(
+        """
+        SELECT id FROM orders WHERE member_id = ANY(:ids) AND counted_at IS NOT NULL AND is_kept AND kept_kopecks > 0
+            AND crm_purchase_ref IS NULL AND NOT is_imported
+        ORDER BY counted_at DESC LIMIT :limit
+        """
+    )
+    return list(tx.execute(statement, {"ids": list(member_ids), "limit": limit}).scalars())
+
+
 def save_next(tx: sa.Connection, member_id: int, pushed: str | None) -> None:
     """The expected purchase that the customer was last told."""
     tx.execute(

@@ -50,6 +50,7 @@ class Deal:
     updated_at: datetime | None
     contact_ids: tuple[int, ...] = ()
     field_values: Mapping[int, object] = field(default_factory=dict, repr=False)
+    closed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def _deal(row: Row) -> Deal:
         updated_at=instant(row, "updated_at"),
         contact_ids=linked_ids(row, "contacts"),
         field_values=field_values(row),
+        closed_at=instant(row, "closed_at"),
     )
 
 

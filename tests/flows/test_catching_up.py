@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flow_desk import Desk, make_desk
-from kopilka_testing import CRM_TOKEN, Shop, StandingClock, posted, settle, tbank_body
+from kopilka_testing import CRM_TOKEN, Shop, StandingClock, hook_body, posted, settle, tbank_body
 
 from flows import catching_up, connect, inbox, lookup, nightly, people
 from flows.people import Names
@@ -156,3 +156,70 @@ def test_a_payment_of_an_unheard_deal_waits_for_nobody(desk: Desk, clock: Standi
 
     assert (kept, desk.world.order(desk.deal_id).kept_kopecks) == (499_000, 499_000)
     assert desk.world.is_whole()
+
+
+def test_a_list_of_many_pages_is_read_whole_though_it_changes_meanwhile(
+    desk: Desk, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of two rows, and after each request a deal of the first page is touched."""
+    from connector.amocrm import changes
+
+    monkeypatch.setattr(changes, "PAGE_ROWS", 2)
+    desk.opens()
+    looks(desk, clock, after_minutes=0)
+    in_the_next_second()
+    ids = [desk.shop.deal(1_000)[0] for _ in range(5)]
+    assert desk.rt.crm is not None
+    since = datetime.now(UTC) - timedelta(seconds=30)
+    seen: set[int] = set()
+
+    for page in desk.rt.crm.changed_deals(since):
+        seen |= {one.id for one in page}
+        patch(desk, f"/leads/{ids[0]}", {"name": f"Заказ {len(seen)}"})
+        if len(seen) > 50:
+            break
+
+    assert set(ids) <= seen
+
+
+def test_a_first_look_that_fails_does_not_forget_what_came_after(desk: Desk, clock: StandingClock) -> None:
+    desk.opens()
+    desk.shop.faults(error_500=1.0)
+    nightly.run_due(desk.rt, now=clock(), only="catch_up", at_once=True)
+    in_the_next_second()
+    desk.shop.faults(error_500=0.0)
+    desk.shop.move(desk.deal_id, "Оплачен")
+
+    looks(desk, clock)
+
+    assert desk.world.order(desk.deal_id).kept_kopecks == 499_000
+
+
+def test_our_own_write_takes_no_address_away(desk: Desk, clock: StandingClock) -> None:
+    """The site told a phone; the contact in the CRM has none."""
+    made = desk.shop.crm("POST", "/sim/deals", {"name": "Заказ", "price_roubles": 10, "contact": {"name": "Вера"}})
+    member = people.create(desk.rt, people.Person("Вера", phone="+79161112233", contact_ref=made["contact_id"]))
+    looks(desk, clock, after_minutes=0)
+    patch(desk, "/contacts", [{"id": made["contact_id"], "name": "Вера С."}])
+
+    looks(desk, clock)
+
+    with desk.rt.db.begin() as tx:
+        assert people.find(tx, Names(phone="+79161112233")).id == member.id
+
+
+def test_a_deal_closed_before_the_programme_began_earns_nothing_when_touched(desk: Desk, clock: StandingClock) -> None:
+    import sqlalchemy as sa
+
+    desk.opens()
+    desk.shop.move(desk.deal_id, "Успешно реализовано")
+    with desk.rt.db.begin() as tx:
+        tx.execute(sa.text("DELETE FROM orders WHERE counted_at IS NULL"))
+        tx.execute(sa.text("UPDATE installation SET created_at = now() + interval '1 hour'"))
+
+    inbox.accept_hook(desk.rt, hook_body(desk.deal_id))
+    settle(desk.rt)
+
+    assert desk.balance.pending == 0
+    told = [str(row.outcome) for row in lookup.events(desk.rt, states=["done"], limit=9)[0]]
+    assert any("до начала программы" in one for one in told), told

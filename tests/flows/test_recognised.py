@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from flow_desk import Desk, make_desk
-from kopilka_testing import Shop, StandingClock
+from kopilka_testing import CRM_TOKEN, Shop, StandingClock
 
 from flows import people
 from flows.people import Names, Person
@@ -64,3 +64,34 @@ def test_a_member_with_a_contact_of_his_own_keeps_it(desk: Desk) -> None:
     with desk.rt.db.begin() as tx:
         assert people.find(tx, Names(contact=777)).id == other
         assert people.find(tx, Names(contact=desk.contact_id)).id != other
+
+
+def test_a_stranger_with_the_same_phone_does_not_get_the_points(desk: Desk) -> None:
+    """A lead with somebody's number and another name: a form filled in wrongly, a courier, spam."""
+    known = people.create(desk.rt, Person("Борис Иванов", phone=PHONE)).id
+    desk.world.give(known, 5_000)
+    desk.opens(points=None)
+
+    desk.bank_says()
+
+    with desk.rt.db.begin() as tx:
+        found = people.find(tx, Names(contact=desk.contact_id))
+        kept = people.find(tx, Names(member_id=known))
+    assert (found.id != known, kept.name, kept.balance.available) == (True, "Борис Иванов", 5_000)
+
+
+def test_a_contact_with_a_phone_that_is_not_his_is_not_recognised(desk: Desk) -> None:
+    known = people.create(desk.rt, Person("Анна", phone="+79161112233")).id
+    contact = {"name": "Анна Петрова", "phone": "+79161112233"}
+    made = desk.shop.crm("POST", "/sim/deals", {"name": "Заказ", "price_roubles": 4_990, "contact": contact})
+    desk.deal_id, desk.contact_id = made["deal_id"], made["contact_id"]
+    phones = [{"value": one, "enum_code": "WORK"} for one in ("+79161112233", "+79169998877")]
+    body = [{"id": desk.contact_id, "custom_fields_values": [{"field_code": "PHONE", "values": phones}]}]
+    headers = {"Authorization": f"Bearer {CRM_TOKEN}"}
+    url = f"{desk.shop.crm_url}/api/v4/contacts"
+    assert desk.shop.session.patch(url, json=body, headers=headers, timeout=10).status_code == 200
+
+    desk.bank_says()
+
+    with desk.rt.db.begin() as tx:
+        assert people.find(tx, Names(contact=desk.contact_id)).id != known

@@ -43,7 +43,8 @@ def look(run: Run) -> Iterator[None]:
                 batch = drift.next_told(tx, after=after, limit=READ_BATCH)
             if batch:
                 counts = _compare(rt, rt.crm, batch, ids)
-                progress = run.progress.plus(done=len(batch), members=len(batch), **counts)
+                done, (drifted, gone) = len(batch), counts
+                progress = run.progress.plus(done=done, members=done, drifted=drifted, gone=gone)
                 run.piece(lambda _tx, progress=progress: progress)  # type: ignore[misc]
             after = batch[-1] if len(batch) == READ_BATCH else 0  # the end of the members: round again
             rt.directory.put(PLACE, {"after": after})
@@ -59,7 +60,8 @@ def summary(counts: Mapping[str, int]) -> str:
     return ", ".join([*parts, *([f"контакта нет: {counts['gone']}"] if counts.get("gone") else [])])
 
 
-def _compare(rt: Runtime, crm: AmoCrm, batch: Sequence[int], ids: Mapping[str, int]) -> dict[str, int]:
+def _compare(rt: Runtime, crm: AmoCrm, batch: Sequence[int], ids: Mapping[str, int]) -> tuple[int, int]:
+    """How many contacts differ, and how many are gone."""
     with rt.db.begin() as tx:
         refs = {one.id: one.contact for one in members.by_ids(tx, batch).values()}
     contacts = crm.contacts(list(refs.values()))
@@ -78,4 +80,4 @@ def _compare(rt: Runtime, crm: AmoCrm, batch: Sequence[int], ids: Mapping[str, i
         outbox.add(tx, "crm", drifted, now=rt.now())
     if drifted:
         rt.bell.ring("outbox", 0)
-    return {"drifted": len(drifted), "gone": sum(1 for ref in refs.values() if ref not in contacts)}
+    return len(drifted), sum(1 for ref in refs.values() if ref not in contacts)

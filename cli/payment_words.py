@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from connector.acquiring.base import Ack, Parsed
     from flows.matching import Waiting
     from flows.payment_check import Verdict
+    from flows.payment_links import Shown
 
 SHOWN_CHARS_MAX = 4_000
 _STATUSES = {
@@ -30,6 +31,12 @@ _STATUSES = {
 }
 _REFUNDS = {"refund": "возврат", "chargeback": "спор с банком"}
 _FOUND = {"order number": "номер заказа", "phone": "телефон", "e-mail": "почта"}
+_LINKS = {
+    "wanted": "создаётся",
+    "open": "можно оплатить",
+    "closing": "закрывается, банк ещё не подтвердил",
+    "refused": "банк не создал",
+}
 _LABEL_WIDTH = 13
 
 
@@ -66,6 +73,20 @@ def unmatched_data(payment: Waiting) -> dict[str, Any]:
         "heard_at": payment.heard_at,
         "suggested": [dict(one) for one in payment.suggested],
     }
+
+
+def link_lines(link: Shown) -> list[str]:
+    """A payment link, what it is worth and what the acquirer said of it."""
+    whose = f"сделка {link.deal_ref}" if link.shop_ref is None else f"заказ {shown(link.shop_ref)}"
+    is_open = link.state == "open"
+    when = f"до {link.expires_at:%d.%m.%Y %H:%M}" if is_open else f"с {link.created_at:%d.%m.%Y %H:%M}"
+    lines = [f"{whose}  {link.acquirer}  {roubles(link.amount_kopecks)}  {_LINKS[link.state]}  {when} UTC"]
+    told = link.url if is_open else link.reason
+    return [*lines, f"    {shown(told)}"] if told else lines
+
+
+def link_data(link: Shown) -> dict[str, Any]:
+    return asdict(link)
 
 
 def _judgement(verdict: Verdict) -> str:

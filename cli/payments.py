@@ -1,4 +1,4 @@
-"""`kopilka payments`: for the integrator who cannot find out why an acquirer's callback is refused.
+"""`kopilka payments`: whose payments are they, which links are open, and why an acquirer's callback is refused.
 
 Owns the options and reading what they name. The verification is the door's own (`flows/payment_check.py`), the words
 are `cli/payment_words.py`.
@@ -17,7 +17,7 @@ import click
 
 from cli.common import EXIT_ERRORS, explained, fail, print_json, runtime
 from cli.inputs import instant
-from cli.payment_words import unmatched_data, unmatched_lines, verdict_data, verdict_lines
+from cli.payment_words import link_data, link_lines, unmatched_data, unmatched_lines, verdict_data, verdict_lines
 from config.acquirers import ACQUIRERS
 from config.clock import system_clock
 from config.programme import check_programme
@@ -73,6 +73,20 @@ def match(payment: str, deal: int, *, as_json: bool) -> None:
         print_json({"ok": True, "payment": payment, "deal": deal})
     else:
         click.echo(line)
+
+
+@payments.command()
+@click.option("--json", "as_json", is_flag=True, help="Ответ для программы.")
+def links(*, as_json: bool) -> None:
+    """Ссылки на оплату: по каким можно заплатить, какие банк ещё не закрыл и в каких отказал за неделю, его словами."""
+    with runtime() as rt:
+        from flows import payment_links  # noqa: PLC0415
+
+        found = payment_links.shown(rt)
+    if as_json:
+        print_json({"links": [link_data(one) for one in found]})
+        return
+    click.echo("\n".join(line for one in found for line in link_lines(one)) or "Открытых ссылок на оплату нет.")
 
 
 @payments.command()

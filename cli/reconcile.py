@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 DAYS_MAX = 92
 SHOWN_MAX = 200
+_FIRST = ("away", "unchecked", "person")
+"""What a person must do something about is shown before the rest."""
 
 
 @click.command()
@@ -34,7 +36,7 @@ SHOWN_MAX = 200
 @click.option("--acquirer", "only", multiple=True, metavar="БАНК", help="Только этот банк; можно несколько раз.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Отчёт: файл .xlsx или .csv.")
 @click.option("--dry-run", is_flag=True, help="Только сравнить, ничего не исправлять.")
-@click.option("--strict", is_flag=True, help="Код выхода 1, если что-то осталось человеку.")
+@click.option("--strict", is_flag=True, help="Код выхода 1, если что-то осталось человеку или не проверено.")
 @click.option("--json", "as_json", is_flag=True, help="Ответ для программы.")
 def reconcile(
     *,
@@ -71,7 +73,7 @@ def reconcile(
         _show(lines, first, days, timezone, out)
     if any(line.verdict == "away" for line in lines):
         fail("Не все банки ответили", "повторите сверку позже; ночью она повторится сама")
-    if strict and any(line.verdict == "person" for line in lines):
+    if strict and any(line.verdict in ("person", "unchecked") for line in lines):
         sys.exit(EXIT_WARNINGS)
 
 
@@ -90,13 +92,14 @@ def _day(text: str | None, rt: Runtime) -> date:
 
 def _compared(rt: Runtime, first: date, days: int, only: Sequence[str], *, repair: bool) -> list[Line]:
     from flows import reconciling  # noqa: PLC0415
+    from flows.reconciling_place import Span  # noqa: PLC0415
 
     zone = rt.programme.timezone
     since = calendar.at_local(first, datetime.min.time(), zone)
     until = min(calendar.at_local(first + timedelta(days=days), datetime.min.time(), zone), rt.now())
     lines: list[Line] = []
     is_watched = sys.stderr.isatty()
-    for found in reconciling.compared(rt, reconciling.Span(since, until, since), repair=repair, only=only):
+    for found in reconciling.compared(rt, Span(since, until), repair=repair, only=only):
         lines += found
         if is_watched:
             click.echo(
@@ -114,9 +117,11 @@ def _show(lines: Sequence[Line], first: date, days: int, timezone: str, out: Pat
     click.echo(f"Сверка за {first:%d.%m.%Y}" + (f"–{last:%d.%m.%Y}" if days > 1 else ""))
     for row in totals(lines):
         sums = f"у банка {roubles(row['bank_kopecks'])}, в книге {roubles(row['our_kopecks'])}"
+        if row["uncompared_kopecks"]:
+            sums += f", ещё в книге {roubles(row['uncompared_kopecks'])}, чего банк не говорит"
         words = ", ".join(f"{VERDICTS[name]} {count}" for name, count in row["verdicts"].items())
         click.echo(f"  {row['title']:<14} {sums}; {words}")
-    told = [line for line in lines if line.verdict != "agrees"]
+    told = sorted((line for line in lines if line.verdict != "agrees"), key=lambda line: line.verdict not in _FIRST)
     for line in told[:SHOWN_MAX]:
         name = f"{line.acquirer}:{line.payment_ref}" if line.payment_ref else line.acquirer or "без банка"
         captured, refunded = money_texts(line)

@@ -28,12 +28,19 @@ SUFFIXES = (".xlsx", ".csv")
 VERDICTS: dict[Verdict, str] = {
     "agrees": "сошлось",
     "repaired": "исправлено",
+    "would_repair": "будет исправлено",
     "person": "нужен человек",
     "unasked": "нельзя спросить",
     "away": "банк не ответил",
+    "unchecked": "не проверено",
     "elsewhere": "мимо банков",
 }
-_COLOURS = {"repaired": "#E8F4E5", "person": "#FBE3E0", "away": "#FBE3E0", "unasked": "#F1F1F1", "elsewhere": "#FFF6DA"}
+_COLOURS = {
+    **dict.fromkeys(("repaired", "would_repair"), "#E8F4E5"),
+    **dict.fromkeys(("person", "away", "unchecked"), "#FBE3E0"),
+    "unasked": "#F1F1F1",
+    "elsewhere": "#FFF6DA",
+}
 _COLUMNS: tuple[tuple[str, int], ...] = (
     ("Банк", 14),
     ("Платёж", 38),
@@ -65,17 +72,23 @@ def write(path: Path, lines: Sequence[Line], timezone: str) -> None:
 
 
 def totals(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Per acquirer: what it kept, what our books say it kept, and how the lines came out."""
+    """Per acquirer: what it kept, what our books say of the same sums, what they say of sums that it does not tell, and
+    how the lines came out."""
     found = []
     for name in sorted({line.acquirer for line in lines}):
         own = [line for line in lines if line.acquirer == name]
-        verdicts = Counter(line.verdict for line in own)
+        verdicts: Counter[Verdict] = Counter()
+        for line in own:
+            verdicts[line.verdict] += line.payments
+        ours = sum(one.our_left_kopecks for one in own)
+        all_ours = sum((one.our_captured_kopecks or 0) - (one.our_refunded_kopecks or 0) for one in own)
         found.append(
             {
                 "acquirer": name,
                 "title": title(name),
-                "bank_kopecks": sum((one.bank_captured_kopecks or 0) - (one.bank_refunded_kopecks or 0) for one in own),
-                "our_kopecks": sum((one.our_captured_kopecks or 0) - (one.our_refunded_kopecks or 0) for one in own),
+                "bank_kopecks": sum(one.bank_left_kopecks for one in own),
+                "our_kopecks": ours,
+                "uncompared_kopecks": all_ours - ours,
                 "verdicts": {verdict: verdicts[verdict] for verdict in VERDICTS if verdicts[verdict]},
             }
         )
@@ -176,14 +189,22 @@ def _write_xlsx(path: Path, lines: Sequence[Line], timezone: str) -> None:
 def _write_totals(book: xlsxwriter.Workbook, lines: Sequence[Line], bold: Any) -> None:
     sheet = book.add_worksheet("Итоги")
     money = book.add_format({"num_format": "#,##0.00"})
-    heads = ["Банк", "Осталось у банка", "Осталось в книге", "Разница", *VERDICTS.values()]
+    heads = [
+        "Банк",
+        "Осталось у банка",
+        "Осталось в книге",
+        "Разница",
+        "Ещё в книге, банк не говорит",
+        *VERDICTS.values(),
+    ]
     for column, name in enumerate(heads):
         sheet.set_column(column, column, 18)
         sheet.write_string(0, column, name, bold)
     for number, row in enumerate(totals(lines), start=1):
         sheet.write_string(number, 0, row["title"])
-        sums = (row["bank_kopecks"], row["our_kopecks"], row["bank_kopecks"] - row["our_kopecks"])
+        difference = row["bank_kopecks"] - row["our_kopecks"]
+        sums = (row["bank_kopecks"], row["our_kopecks"], difference, row["uncompared_kopecks"])
         for column, kopecks in enumerate(sums, start=1):
             sheet.write_number(number, column, Decimal(kopecks) / 100, money)
-        for column, verdict in enumerate(VERDICTS, start=4):
+        for column, verdict in enumerate(VERDICTS, start=5):
             sheet.write_number(number, column, row["verdicts"].get(verdict, 0))

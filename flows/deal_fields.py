@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from connector.amocrm.fields import LEAD_DIRECTORY_NAME, FieldSpec
 from connector.amocrm.leads import DealChange
 from connector.amocrm.notes import NoteDraft
-from connector.errors import Refused
+from connector.errors import ConnectorError, Refused
 from flows import book, deal_money, deal_payments, holds, payment_links
 from flows.order_sheet import price_in_money
-from flows.refusals import Denied
+from flows.refusals import BankAway, Denied
 from flows.settle import NotYet, SetupIncomplete, written_once
 from loyalty.basket import KOPECKS_MAX, whole_sum
 from storage import deal_marks, members, orders
@@ -50,6 +50,13 @@ FIELD_TYPES = {
 OURS = ("allowed", "total", "accrued")
 
 
+class LinkDelayed(ConnectorError):
+    """The bank that makes payment links is away: everything else of the deal goes on, the link is tried for ever."""
+
+    code = "link_delayed"
+    retryable = True
+
+
 def field_ids(rt: Runtime, crm: AmoCrm) -> dict[str, int]:
     """Ids of the configured fields of deals, by our keys; missing ones are created if the owner allows it."""
     names = rt.crm_names
@@ -75,13 +82,28 @@ def refresh(rt: Runtime, order_ids: Sequence[int], hold: Callable[[], None]) -> 
     ids = field_ids(rt, rt.crm)
     with rt.db.begin() as tx:
         found = [one for one in orders.by_ids(tx, order_ids).values() if one.deal_ref is not None and one.member_id]
-    _push(rt, rt.crm, found, ids, hold)
-    _tell(rt, rt.crm, found, hold)
-    deal_money.mark_invoices(rt, rt.crm, found, hold)
-    deal_payments.advance(rt, rt.crm, found, hold)  # a stage that cannot be set keeps nothing of the above back
-    _push_links(rt, rt.crm, found, ids, hold)
+    crm = rt.crm
+    _push(rt, crm, found, ids, hold)
+    _tell(rt, crm, found, hold)
+    _each(
+        lambda: _push_links(rt, crm, found, ids, hold),
+        lambda: deal_money.mark_invoices(rt, crm, found, hold),
+        lambda: deal_payments.advance(rt, crm, found, hold),
+    )
     known = {order.id for order in found}
     return {one: "поля сделки обновлены" if one in known else "сделки в CRM нет" for one in order_ids}
+
+
+def _each(*steps: Callable[[], None]) -> None:
+    """What one of them cannot do keeps none of the others back. Raises the first such failure after all."""
+    failure: Exception | None = None
+    for step in steps:
+        try:
+            step()
+        except (NotYet, SetupIncomplete, Refused, LinkDelayed) as reason:
+            failure = failure or reason
+    if failure is not None:
+        raise failure
 
 
 def wanted_fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, FieldValue]:
@@ -110,13 +132,19 @@ def _points_fields(tx: sa.Connection, rt: Runtime, order: Order) -> dict[str, Fi
 def _push_links(
     rt: Runtime, crm: AmoCrm, found: Sequence[Order], ids: dict[str, int], hold: Callable[[], None]
 ) -> None:
-    """Where points are reserved the buyer gets a link for the lower price. Raises NotYet when a bank makes none."""
+    """Where points are reserved the buyer gets a link for the lower price. Raises LinkDelayed while the bank is away;
+    NotYet, or Refused for several deals, when it makes none."""
     try:
         made = payment_links.for_deals(rt, found, hold)
     except Denied as denied:
-        raise NotYet(
-            f"Ссылка на оплату не создана: {denied.detail}. {denied.details.get('hint', denied.hint)}"
-        ) from denied
+        text = (
+            f"Ссылка на оплату не создана: {denied.detail or denied.title}. {denied.details.get('hint', denied.hint)}"
+        )
+        if isinstance(denied, BankAway):
+            raise LinkDelayed(text) from denied
+        if len(found) > 1:  # one deal is the reason: each is worked alone then
+            raise Refused(text, status=denied.status) from denied
+        raise NotYet(text) from denied
     with rt.db.begin() as tx:
         fresh = list(orders.by_ids(tx, made).values())
     _push(rt, crm, fresh, ids, hold)

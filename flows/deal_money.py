@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connector.amocrm.invoices import InvoiceChange
-from connector.errors import AccountUnpaid, Refused, WrongMode
+from connector.errors import AccountUnpaid, NotFound, Refused, WrongMode
 from flows import deal_payments
 from flows.settle import NotYet, SetupIncomplete
 from loyalty.phrases import roubles
 from storage import deal_marks, payments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import sqlalchemy as sa
@@ -54,11 +54,6 @@ class Money:
         return max((one.captured_at for one in self.found if one.captured_at is not None), default=None)
 
     @property
-    def invoice_ref(self) -> int | None:
-        """The invoice that a payment named."""
-        return next((one.invoice_ref for one in self.found if one.invoice_ref is not None), None)
-
-    @property
     def text(self) -> str:
         """ "" while no money has come."""
         through = f" ({', '.join(deal_payments.titles(self.found))})"
@@ -81,12 +76,8 @@ def mark_invoices(rt: Runtime, crm: AmoCrm, found: Sequence[Order], hold: Callab
     catalog_id = _catalog(rt, crm)
     linked = crm.linked_invoices([order.deal for order in paid], catalog_id)
     chosen = {order.id: _chosen(due[order.id][0], linked.get(order.deal, ())) for order in paid}
-    present = crm.invoice_statuses(catalog_id, [one for one in chosen.values() if one is not None])
-    changes = []
-    for order in paid:
-        (money, status), invoice = due[order.id], chosen[order.id]
-        if invoice in present and present[invoice] != status:
-            changes.append(InvoiceChange(invoice, status, money.paid_at))
+    present = _present(rt, crm, catalog_id, [one for invoices in chosen.values() for one in invoices])
+    changes = [one for order in paid for one in _changes(due[order.id][1], chosen[order.id], present)]
     if changes:
         hold()
         try:
@@ -113,11 +104,31 @@ def _mark(due: tuple[Money, InvoiceStatus]) -> str:
     return f"{due[0].mark} {due[1]}"
 
 
-def _chosen(money: Money, linked: Sequence[int]) -> int | None:
-    """The invoice that a payment named, else the deal's only one: which of several is meant nobody says."""
-    if money.invoice_ref in linked:
-        return money.invoice_ref
-    return linked[0] if len(linked) == 1 else None
+def _chosen(money: Money, linked: Sequence[int]) -> dict[int, Money]:
+    """The deal's invoices that payments are for: the one a payment named, which may be of another deal; what names none
+    is for the deal's only one: which of several is meant nobody says."""
+    only = linked[0] if len(linked) == 1 else None
+    found: dict[int, list[Payment]] = {}
+    for one in money.found:
+        invoice = only if one.invoice_ref is None else one.invoice_ref
+        if one.captured_kopecks and invoice is not None and invoice in linked:
+            found.setdefault(invoice, []).append(one)
+    return {invoice: Money(payments_of) for invoice, payments_of in found.items()}
+
+
+def _changes(status: InvoiceStatus, chosen: Mapping[int, Money], present: Mapping[int, str]) -> Iterator[InvoiceChange]:
+    for invoice, money in chosen.items():
+        wanted: InvoiceStatus = status if money.kept_kopecks > 0 else "created"
+        if invoice in present and present[invoice] != wanted:
+            yield InvoiceChange(invoice, wanted, money.paid_at)
+
+
+def _present(rt: Runtime, crm: AmoCrm, catalog_id: int, invoices: Sequence[int]) -> dict[int, str]:
+    try:
+        return crm.invoice_statuses(catalog_id, invoices)
+    except NotFound as failure:  # the list is another one now: the next attempt looks for it
+        rt.directory.put(CATALOG, {})
+        raise NotYet("Список «Счета» в amoCRM пересоздан: найдём его заново") from failure
 
 
 def _catalog(rt: Runtime, crm: AmoCrm) -> int:

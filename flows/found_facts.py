@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from loyalty.events import PaymentFacts
-from storage import inbox
+from storage import boxes, inbox, reconciling
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     import sqlalchemy as sa
 
-    from storage.inbox import Stored
 
 SOURCE = "reconciled"
 
@@ -41,12 +40,17 @@ class NotFacts(Exception):
     """The bytes are not what `keep` has written: an older version's, or forgotten after 90 days."""
 
 
-def keep(tx: sa.Connection, found: Found, *, now: datetime) -> Stored:
-    """The same finding is kept once, however often it is found."""
+def keep(tx: sa.Connection, found: Found, *, now: datetime) -> str | None:
+    """The same finding is kept once, however often it is found. Facts that were worked and are lacking all the same are
+    worked again. Returns the outcome of a finding that is parked already: a person must look at it."""
     body = _FOUND.dump_json(found)
     digest = hashlib.blake2b(body, digest_size=12).hexdigest()
     name = f"{found.acquirer}:{found.payment_ref}:{digest}"
-    return inbox.add(tx, source=SOURCE, external_id=name, body=body, is_hint=False, now=now)
+    stored = inbox.add(tx, source=SOURCE, external_id=name, body=body, is_hint=False, now=now)
+    state, outcome = reconciling.kept(tx, stored.id)
+    if state == "done" and found.facts is not None:
+        boxes.replay(tx, "inbox", stored.id, now=now)
+    return outcome if state == "parked" else None
 
 
 def read(body: bytes) -> Found:

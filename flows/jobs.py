@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LEASE = timedelta(minutes=2)
 """Far longer than any piece; a killed run is taken over after it."""
 
+RENEWED_AFTER = timedelta(seconds=20)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -69,6 +71,7 @@ class Run:
         self.progress = Progress(job.done, job.total, cursor.get("place", {}), cursor.get("counts", {}))
         self.again_in: timedelta | None = None
         self.held = job.leased_until or now
+        self.last_finished_at = job.last_finished_at
 
     def piece(self, work: Callable[[sa.Connection], Progress]) -> None:
         """One transaction: `work` does a piece and says where the run stands then; both are committed together. After
@@ -92,6 +95,12 @@ class Run:
             return progress, until
 
         self.progress, self.held = self.rt.db.run(save)
+
+    def renew(self) -> None:
+        """For work that waits for others between two pieces: the lease is made long again once it has become shorter.
+        Raises JobLost."""
+        if self.held - self.rt.now() < LEASE - RENEWED_AFTER:
+            self.piece(lambda _tx: self.progress)
 
     def members(
         self,

@@ -6,6 +6,7 @@ Reads only; asking and remembering are `payment_links.py`. Source: acquirers ref
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from connector.acquiring.links import BadPayment, NewPayment, Receipt
@@ -17,6 +18,8 @@ from loyalty.events import Payer
 from storage import addresses, holds, payments
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import sqlalchemy as sa
 
     from config.model import PaymentLinksConfig, ReceiptConfig
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
     from storage.payment_links import PaymentLink
 
 DESCRIPTION_CHARS_MAX = 128
+LIVES = timedelta(days=3)
+"""A link for which no points are reserved; the others end with their hold."""
+LIVES_MIN, LIVES_MAX = timedelta(minutes=10), timedelta(days=60)
+"""No acquirer takes a shorter or a longer time."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,12 @@ def new_payment(
         )
     except BadPayment as failure:
         raise LinkRefused(str(failure)) from failure
+
+
+def expires_at(hold: Hold | None, *, now: datetime) -> datetime:
+    """Until when the link can be paid."""
+    wanted = now + LIVES if hold is None else hold.expires_at
+    return min(max(wanted, now + LIVES_MIN), now + LIVES_MAX)
 
 
 def _receipt(
@@ -112,23 +125,32 @@ def _receipt_lines(
 
 
 def due_kopecks(tx: sa.Connection, rt: Runtime, order: Order) -> int:
-    """What is left to pay in money: the price less the points reserved or spent, and less what was paid already."""
+    """What is left to pay in money: the price less the points reserved or spent, and less what came already. An order
+    of which something went back is settled between buyer and shop: nobody is billed for it again."""
+    found = payments.of_order(tx, order.id)
+    came = sum(one.captured_kopecks for one in found)
+    went_back = any(one.refunded_kopecks or one.is_refund_total for one in found)
+    is_returned = went_back or any(order.returned) or order.shop_returned_kopecks > 0
+    is_settled = order.is_kept and came == 0  # by the shop's word, its stage or points alone
+    if is_settled or is_returned or order.shop_paid_kopecks is not None:
+        return 0
+    return price_kopecks(tx, rt, order) - came
+
+
+def price_kopecks(tx: sa.Connection, rt: Runtime, order: Order) -> int:
+    """What the order costs in money: its price less the points reserved or spent."""
     hold = None if order.hold_id is None else holds.by_id(tx, order.hold_id)
     if hold is not None and not (hold.is_open or hold.state == "captured"):
         hold = None
+    programme = rt.programme if hold is None else rt.programme_of(tx, hold.rules_version)
     if order.basket is None:
-        programme = rt.programme if hold is None else rt.programme_of(tx, hold.rules_version)
-        price = price_in_money(order, hold, programme)
-    else:
-        price = Basket.from_data(order.basket).total_kopecks
-        if hold is not None:
-            price -= hold.points * rt.programme_of(tx, hold.rules_version).point_value_kopecks
-    kept = sum(one.totals.kept_kopecks for one in payments.of_order(tx, order.id))
-    is_settled = order.is_kept and kept == 0  # by the shop's word, its stage or points alone
-    return 0 if is_settled or order.shop_paid_kopecks is not None else price - kept
+        return price_in_money(order, hold, programme)
+    discount = 0 if hold is None else hold.points * programme.point_value_kopecks
+    return Basket.from_data(order.basket).total_kopecks - discount
 
 
 def open_hold(tx: sa.Connection, order: Order) -> Hold | None:
+    """Confirmed or not."""
     hold = None if order.hold_id is None else holds.by_id(tx, order.hold_id)
     return hold if hold is not None and hold.is_open else None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from connector.acquiring.base import Fetched, Ignored, NeedsFetch, NotOurs
 from connector.acquiring.base import NeedsPerson as AcquirerNeedsPerson
 from connector.errors import BadReply, NotConfigured
-from flows import deal_payments, deals, found_facts, matching, points
+from flows import deal_payments, deals, found_facts, link_payments, matching, points
 from flows.settle import ClaimLost, NeedsPerson
 from loyalty.events import PaymentFacts
 from storage import boxes, inbox, orders
@@ -53,11 +53,13 @@ def record(rt: Runtime, row: InboxRow) -> None:
         order = _order(tx, facts, known, home, now=now)
         if payments_storage.save(tx, order.id, facts, now=now, inbox_id=row.claim.id) != order.id:
             raise NeedsPerson("Платёж уже отнесён к другому заказу: сверьте вручную")
+        order, link = link_payments.heard(tx, rt, order, facts, now=now)
         if order.member_id is None:
             inbox.add(tx, source=deals.DEAL_SOURCE, external_id=str(order.deal), body=b"", is_hint=True, now=now)
             outcome = "платёж записан, сделка будет прочитана в CRM"
         else:
             outcome = points.converge_order(tx, rt, order, occurred_at=occurred_at, now=now)
+        link_payments.ask(tx, rt, order.id, link, now=now)
         deal_payments.told(tx, rt, order, now=now)
         rt.failpoints.reach("inbox.before_commit")
         if not boxes.finish(tx, "inbox", row.claim, now=now, outcome=outcome):

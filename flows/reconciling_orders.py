@@ -46,7 +46,9 @@ def with_order(rt: Runtime, line: Line, order: Order, deals: Mapping[int, Deal] 
             if repair:
                 _tell_deal(rt, order)
     is_mended = len(notes) > len(line.notes) and line.verdict == "agrees" and notes[-1] != _NO_DEAL
-    return replace(line, verdict="repaired" if is_mended else line.verdict, notes=tuple(notes))
+    if is_mended:
+        return replace(line, verdict="repaired" if repair else "would_repair", notes=tuple(notes))
+    return replace(line, notes=tuple(notes))
 
 
 def _points_moved(rt: Runtime, order: Order, *, at: datetime | None, repair: bool) -> bool:

@@ -16,7 +16,7 @@ import structlog
 
 from flows import active_rules, idempotency, inbox, nightly, outbox, queue
 from flows.runtime import SchemaMismatch
-from storage import boxes, installation, messages, outgoing
+from storage import boxes, installation, messages, outgoing, payment_links
 from storage import inbox as inbox_storage
 from storage import outbox as outbox_storage
 from storage.db import DatabaseAway, refusal
@@ -124,7 +124,8 @@ def _night_work(rt: Runtime, now: datetime) -> int:
 
 def _forget_what_is_old(rt: Runtime, now: datetime) -> None:
     """Once an hour, in small steps: raw bodies are kept no longer than design section 4 allows, answers to repeated
-    API calls for a day, closed deliveries of outgoing webhooks as long as bodies, letters to buyers a while longer than
+    API calls for a day, closed deliveries of outgoing webhooks and what links were
+    asked with as long as bodies, letters to buyers a while longer than
     anybody asks about them."""
     with rt.db.begin() as tx:
         last = installation.heartbeats(tx).get(RETENTION)
@@ -135,6 +136,7 @@ def _forget_what_is_old(rt: Runtime, now: datetime) -> None:
     for forget, kept in (
         (outgoing.forget, BODIES_KEPT),
         (inbox_storage.forget_bodies, BODIES_KEPT),
+        (payment_links.forget_asked, BODIES_KEPT),
         (messages.forget_bodies, MESSAGES_KEPT),
         (outbox_storage.forget_told, MESSAGES_KEPT),
     ):

@@ -39,7 +39,8 @@ class PaymentFacts:
     """The cumulative state of ONE payment, as far as this message tells it.
 
     Totals only grow: whoever stores them merges with `max()`, field by field, so a late, repeated or reordered message
-    can never take anything back. Zero means "not told here", never "it is zero now".
+    can never take anything back. Zero means "not told here", never "it is zero now"; only where `is_whole` the acquirer
+    has told the payment's whole state, and a smaller total than ours is a contradiction.
     `refunds`: those with names that this message tells of; what is refunded is the greater of their sum and
     `refunded_kopecks`. `refund_is_total`: everything captured was refunded, whatever that sum was or will be.
     `payment_ref` is the acquirer's name of the payment, `deal_ref` the CRM deal it pays for, if the payment says so;
@@ -60,6 +61,7 @@ class PaymentFacts:
     order_ref: str = ""
     invoice_ref: int | None = None
     payer: Payer = Payer()
+    is_whole: bool = False
 
 
 def together(first: PaymentFacts, second: PaymentFacts) -> PaymentFacts:

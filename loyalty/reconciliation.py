@@ -14,17 +14,22 @@ from loyalty.events import PaymentFacts, RefundFacts
 
 Finding = Literal["agrees", "unheard", "more", "less", "nothing"]
 """`unheard`: money moved and nobody told us. `more`: it moved since we last heard. `less`: our books say more than the
-acquirer does. `nothing`: no money moved, and we know nothing either."""
+acquirer does. `nothing`: no money moved, and we know nothing either. A payment without money whose state has changed
+(a hold that ended) is `more` too."""
+
+NOTHING_TAKEN = ("failed", "voided")
 
 
 @dataclass(frozen=True)
 class Known:
-    """A payment in our books. `refunded_kopecks` is the total the acquirer told, `refunds` those with names."""
+    """A payment in our books. `refunded_kopecks` is the total the acquirer told, `refunds` those with names; `status`
+    is the last one heard, "" if nobody asks for it."""
 
     captured_kopecks: int
     refunded_kopecks: int
     is_refund_total: bool
     refunds: Mapping[str, RefundFacts]
+    status: str = ""
 
     @property
     def given_back_kopecks(self) -> int:
@@ -34,6 +39,11 @@ class Known:
             self.refunds.values(),
             is_total=self.is_refund_total,
         )
+
+    @property
+    def told_back_kopecks(self) -> int:
+        """Of that, what an acquirer told as a total."""
+        return given_back(self.captured_kopecks, self.refunded_kopecks, (), is_total=self.is_refund_total)
 
 
 def told_back_kopecks(told: PaymentFacts) -> int:
@@ -47,12 +57,27 @@ def given_back(captured: int, refunded: int, refunds: Iterable[RefundFacts], *, 
 
 
 def judge(told: PaymentFacts, known: Known | None) -> Finding:
-    """`told`: everything the acquirer says now; zero there means that it does not say."""
+    """`told`: everything the acquirer says now; unless that is the whole payment, zero there means that it does not
+    say."""
     if known is None:
         return "unheard" if told.captured_kopecks or told_back_kopecks(told) or told.refund_is_total else "nothing"
+    if _is_less(told, known):
+        return "less"
     if _after(known, told) != known:
         return "more"
-    return "less" if 0 < told.captured_kopecks < known.captured_kopecks else "agrees"
+    is_without_money = told.captured_kopecks == known.captured_kopecks == 0
+    return "more" if is_without_money and known.status not in ("", told.status) else "agrees"
+
+
+def _is_less(told: PaymentFacts, known: Known) -> bool:
+    """Whether our books say more than the acquirer does of what was taken, or of what went back as a total. Where all
+    went back nothing is left to differ: a payment that was undone on its own day shows no sum."""
+    if told.refund_is_total:
+        return False
+    if told.is_whole and told_back_kopecks(told) < known.told_back_kopecks:
+        return True
+    is_told = told.is_whole or told.captured_kopecks > 0 or told.status in NOTHING_TAKEN
+    return is_told and told.captured_kopecks < known.captured_kopecks
 
 
 def _after(known: Known, told: PaymentFacts) -> Known:
@@ -67,4 +92,5 @@ def _after(known: Known, told: PaymentFacts) -> Known:
         refunded_kopecks=max(known.refunded_kopecks, told.refunded_kopecks),
         is_refund_total=known.is_refund_total or told.refund_is_total,
         refunds=refunds,
+        status=known.status,
     )

@@ -45,6 +45,7 @@ EVENTS = {
 bp = Blueprint(NAME, __name__, url_prefix="/v1")
 bp.add_url_rule("/payment_intents", "list_intents", lists.intents)
 bp.add_url_rule("/payment_intents/<payment_id>", "get_intent", lists.intent)
+bp.add_url_rule("/charges", "list_charges", lists.charges)
 bp.add_url_rule("/refunds", "list_refunds", lists.refunds)
 bp.add_url_rule("/refunds/<refund_id>", "get_refund", lists.refund)
 bp.add_url_rule("/disputes", "list_disputes", lists.disputes)

@@ -1,6 +1,6 @@
-"""Stripe's lists and single objects to read: payment intents, refunds, disputes. Newest first, pages by the last id.
+"""Stripe's lists and single objects to read: payment intents, charges, refunds, disputes.
 
-Implements «Pagination» and the list calls of Stripe's documentation.
+Newest first, pages by the last id. Implements «Pagination» and the list calls of Stripe's documentation.
 """
 
 from __future__ import annotations
@@ -36,6 +36,20 @@ def intent(payment_id: str) -> Response:
     bank = the_bank()
     with bank.store.lock:
         return plain(_intent(bank, found(bank, payment_id), "latest_charge"))
+
+
+def charges() -> Response:
+    """GET /v1/charges. The intent and the refunds are whole only for who asks: «Expanding responses»."""
+    bank = the_bank()
+    with bank.store.lock:
+        shown = []
+        for payment in bank.payments_of(NAME):
+            if objects.is_charged(payment):
+                row = objects.charge(bank, payment, with_refunds=_is_expanded("data.refunds"))
+                if _is_expanded("data.payment_intent"):
+                    row["payment_intent"] = objects.intent(bank, payment)
+                shown.append(row)
+        return _page(shown)
 
 
 def refunds() -> Response:
@@ -93,10 +107,14 @@ def _of_payments(bank: Bank, key: str, show: Callable[[Bank, Record, Record], Js
 def _intent(bank: Bank, payment: Record, place: str) -> Json:
     """With the charge, and the charge's refunds, if `expand[]` asks for them."""
     shown = objects.intent(bank, payment)
-    expand = [value for key, value in request.args.items(multi=True) if key.partition("[")[0] == "expand"]
-    if shown["latest_charge"] and any(one == place or one.startswith(f"{place}.") for one in expand):
-        shown["latest_charge"] = objects.charge(bank, payment, with_refunds=f"{place}.refunds" in expand)
+    if shown["latest_charge"] and _is_expanded(place):
+        shown["latest_charge"] = objects.charge(bank, payment, with_refunds=_is_expanded(f"{place}.refunds"))
     return shown
+
+
+def _is_expanded(place: str) -> bool:
+    asked = [value for key, value in request.args.items(multi=True) if key.partition("[")[0] == "expand"]
+    return any(one == place or one.startswith(f"{place}.") for one in asked)
 
 
 def _page(rows: list[Json]) -> Response:

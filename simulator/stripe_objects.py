@@ -35,7 +35,6 @@ class Refusal(Exception):
 def intent(bank: Bank, payment: Record) -> Json:
     shop: StripeShop = bank.shop(NAME)
     is_held = payment["status"] == "authorized"
-    charged = is_held or payment["status"] == "captured" or bool(payment.get("held"))
     return {
         "id": payment["id"],
         "object": "payment_intent",
@@ -49,13 +48,18 @@ def intent(bank: Bank, payment: Record) -> Json:
         "customer": None,
         "description": payment["description"],
         "last_payment_error": DECLINED if payment["status"] == "rejected" else None,
-        "latest_charge": charge_id(payment) if charged else None,
+        "latest_charge": charge_id(payment) if is_charged(payment) else None,
         "livemode": shop.livemode,
         "metadata": payment["metadata"],
         "payment_method_types": ["card"],
         "receipt_email": payment["payer"].get("email"),
         "status": STATUSES[payment["status"]],
     }
+
+
+def is_charged(payment: Record) -> bool:
+    """Whether a card has said yes to it."""
+    return payment["status"] in ("authorized", "captured") or bool(payment.get("held"))
 
 
 def charge(bank: Bank, payment: Record, *, with_refunds: bool = False) -> Json:
@@ -70,7 +74,7 @@ def charge(bank: Bank, payment: Record, *, with_refunds: bool = False) -> Json:
         "amount_refunded": payment["refunded"],
         "billing_details": {key: payer.get(key) for key in ("name", "phone", "email")},
         "captured": payment["captured"] > 0,
-        "created": int(payment["created_at"]),
+        "created": int(_charged_at(payment)),
         "currency": shop.currency,
         "disputed": payments.disputed(payment) > 0,
         "livemode": shop.livemode,
@@ -147,3 +151,8 @@ def listed(rows: list[Json], url: str, *, has_more: bool = False) -> Json:
 
 def charge_id(payment: Record) -> str:
     return f"ch_{payment['id'].removeprefix('pi_')}"
+
+
+def _charged_at(payment: Record) -> float:
+    """An intent waits for its payer; the charge is made when he pays. A hold is taken later than it was charged."""
+    return float(payment["created_at"] if payment["two_stage"] else payment["captured_at"] or payment["created_at"])

@@ -22,7 +22,7 @@ from connector.acquiring.base import Ack, Callback, Check, Fetched, Ignored, Nee
 from connector.acquiring.cloudpayments_kinds import KIND, sorted_out
 from connector.acquiring.cloudpayments_links import CloudPaymentsLinks
 from connector.acquiring.forms import json_field, not_in_roubles
-from connector.acquiring.listing import Lists
+from connector.acquiring.listing import Listed, Lists
 from connector.acquiring.reading import compared, instant, matching, with_metadata
 from connector.errors import BadReply
 from connector.money import kopecks_from_roubles
@@ -96,7 +96,7 @@ class CloudPayments(CloudPaymentsLinks, Lists):
         known = (last or {}).get("Status"), str((last or {}).get("OriginalTransactionId"))
         return _facts(payment, status, last if known == ("Completed", payment_ref) else None)
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[PaymentFacts]:
+    def listed(self, since: datetime, until: datetime) -> Iterator[Listed]:
         return cloudpayments_lists.listed(self._answer, _row_facts, since, until)
 
     def _asked(self, path: str, name: str, value: object) -> dict[str, Any] | None:

@@ -93,18 +93,23 @@ class Link:
 class LinkLost(ConnectorError):
     """The acquirer has a payment of this order already, and tells its address only once.
 
-    To answer: cancel `link` (its `url` is ""). If that is True, make the next attempt; if not, it is being paid or
-    is paid, and its callback will tell."""
+    `is_new`: this very call has made it; otherwise it may be somebody else's of the same number. To answer: cancel
+    `link` (its `url` is "") if it is ours. If that is True, make the next attempt; if not, it is being paid or is paid,
+    and its callback will tell."""
 
     code: ClassVar[str] = "link_lost"
 
-    def __init__(self, message: str, link: Link) -> None:
+    def __init__(self, message: str, link: Link, *, is_new: bool = False) -> None:
         super().__init__(message)
         self.link = link
+        self.is_new = is_new
 
 
 class MakesLinks(ABC):
-    """An acquirer that can be asked for a payment."""
+    """An acquirer that can be asked for a payment. `ends_by_itself`: a link that nobody has begun to pay may refuse to
+    be cancelled, and dies soon."""
+
+    ends_by_itself: ClassVar[bool] = False
 
     @abstractmethod
     def create_link(self, payment: NewPayment) -> Link:

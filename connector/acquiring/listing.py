@@ -5,26 +5,60 @@ Owns the limits of a walk. Knows no acquirer. Implements the acquirers reference
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from connector.errors import BadReply
-from loyalty.events import PaymentFacts
+from loyalty.events import PaymentFacts, together
 
 PAGE_ITEMS = 100
 PAGES_MAX = 1000
 Item = dict[str, Any]
+_NAME = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A row of a list that cannot be read. `payment_ref` is "" if it does not even name its payment."""
+
+    payment_ref: str
+    reason: str
+
+
+Listed = PaymentFacts | Unread | None
+"""One row. None: it tells nothing, or is told with another one; whoever reads sees that the walk goes on."""
 
 
 class Lists(ABC):
     """An acquirer that can list what happened in a time."""
 
     @abstractmethod
-    def listed(self, since: datetime, until: datetime) -> Iterator[PaymentFacts]:
+    def listed(self, since: datetime, until: datetime) -> Iterator[Listed]:
         """Every payment that moved money in [since, until), once each; refunds and disputes of older payments too.
         Asks page by page while it is read. Raises ConnectorError."""
+
+
+def row(read: Callable[[], object], payment_ref: object) -> Listed:
+    """What one row says. One that cannot be read hides no other."""
+    try:
+        found = read()
+    except BadReply as failure:
+        name = "" if payment_ref is None else str(payment_ref)
+        return Unread(name if _NAME.fullmatch(name) else "", str(failure))
+    return found if isinstance(found, PaymentFacts) else None
+
+
+def put(found: dict[str, PaymentFacts], told: Listed) -> Unread | None:
+    """What was told joins what is known of the payment; what cannot be read is handed on."""
+    if isinstance(told, PaymentFacts):
+        before = found.get(told.payment_ref)
+        found[told.payment_ref] = told if before is None else together(before, told)
+        return None
+    return told
 
 
 def walked(page: Callable[[str], tuple[object, str]]) -> Iterator[Item]:

@@ -19,13 +19,12 @@ from typing import Any, Self
 from connector.acquiring import base, paykeeper_lists
 from connector.acquiring.base import Ack, Acquirer, Callback, Check, Fetched, Ignored, NotOurs, Parsed
 from connector.acquiring.forms import form_fields
-from connector.acquiring.listing import Lists
+from connector.acquiring.listing import Listed, Lists
 from connector.acquiring.paykeeper_payments import REF, answer, facts_of, told
 from connector.acquiring.reading import compared, matching, tried
 from connector.errors import BadMoney, BadReply, NotConfigured
 from connector.http import HttpClient
 from connector.money import kopecks_from_roubles
-from loyalty.events import PaymentFacts
 
 _SERVER = re.compile(r"(?:https://)?([0-9a-z-]+(?:\.[0-9a-z-]+)+)/?")
 _PATH = "/info/payments/byid/"
@@ -88,7 +87,7 @@ class PayKeeper(Acquirer, Lists):
             raise BadReply(f"PayKeeper GET {_PATH}: not the payment that was asked for")
         return told(payments[0]) if payments else NotOurs(payment_ref)
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[PaymentFacts]:
+    def listed(self, since: datetime, until: datetime) -> Iterator[Listed]:
         return paykeeper_lists.listed(partial(self._got, paykeeper_lists.PATH), told, since, until)
 
     def _got(self, path: str, query: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -108,6 +108,7 @@ def _told(content: Mapping[str, Any], order_ref: str, acquirer: str, title_ru: s
         is_test=False,
         refund_is_total=is_over,
         refunds=(chargeback,) if is_charged_back and chargeback.kopecks else (),
+        is_whole=True,
     )
     payer = content.get("payerData")
     buyer = {name: payer.get(name) for name in ("phone", "email")} if isinstance(payer, dict) else {}

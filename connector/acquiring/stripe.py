@@ -17,7 +17,7 @@ from connector.acquiring.account import Account
 from connector.acquiring.base import Ack, Callback, Check, Fetched, Ignored, NeedsPerson, NotOurs, Parsed, credential
 from connector.acquiring.base import json_notification as _read
 from connector.acquiring.forms import fresh, is_same, not_in_roubles, unix_instant
-from connector.acquiring.listing import Lists
+from connector.acquiring.listing import Listed, Lists
 from connector.acquiring.reading import with_metadata
 from connector.acquiring.stripe_refunds import as_object, ref_of, refund_facts
 from connector.errors import BadReply, NotFound
@@ -88,7 +88,7 @@ class Stripe(Account, Lists):
             raise BadReply("Stripe GET /v1/payment_intents/{id}: another payment came back")
         return _intent(intent)
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[PaymentFacts]:
+    def listed(self, since: datetime, until: datetime) -> Iterator[Listed]:
         return stripe_lists.listed(self._got, self.fetch, _intent, _dispute, since, until)
 
     def _got(self, path: str, route: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _STATUSES: dict[str, PaymentStatus] = {
 _VALID_WITHOUT_SUCCESS = frozenset({"CANCELED", "REJECTED", "DEADLINE_EXPIRED"})
 _ASK_RU = (
     "Т-Банк сообщил о частичном возврате, но не говорит, какая сумма возвращена. "
-    "Баллы не тронуты: сверьте сумму в кабинете банка; возврат целиком учтётся сам."
+    "Баллы не тронуты: сверьте платёж tbank:{ref}, Amount {amount}, в кабинете банка; возврат целиком учтётся сам."
 )
 
 
@@ -93,7 +93,9 @@ class TBank(TBankLinks):
             raise BadReply(f"{_WHAT}: refused")
         if content.get("PaymentId") != payment_ref or content.get("TerminalKey") != self._secrets["terminal"]:
             raise BadReply(f"{_WHAT}: another payment came back")
-        return NeedsPerson(_ASK_RU) if _status(content) == "PARTIAL_REFUNDED" else _facts(content, payment_ref)
+        if _status(content) == "PARTIAL_REFUNDED":
+            return NeedsPerson(_ASK_RU.format(ref=payment_ref, amount=kopecks_from_int(content.get("Amount"))))
+        return _facts(content, payment_ref)
 
     def signed(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """A request's parameters with their Token."""

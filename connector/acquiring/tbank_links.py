@@ -46,6 +46,7 @@ class TBankLinks(LinkAccount):
             lost = self._lost_perhaps(payment.order) if failure.ambiguous else None
             if lost is None:
                 raise
+            lost.is_new = True
             raise lost from failure
 
     def cancel_link(self, link: Link) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from connector.acquiring import base, yookassa_lists
 from connector.acquiring.base import Ack, Callback, Check, Fetched, Ignored, NeedsFetch, NeedsPerson, NotOurs, Parsed
-from connector.acquiring.listing import Lists
+from connector.acquiring.listing import Listed, Lists
 from connector.acquiring.reading import instant, matching, networks, sent_from, tried, with_metadata
 from connector.acquiring.yookassa_links import YooKassaLinks
 from connector.errors import BadReply, NotFound
@@ -72,7 +72,7 @@ class YooKassa(YooKassaLinks, Lists):
             raise BadReply(f"{_WHAT}: another payment came back")
         return _fetched(payment)
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[PaymentFacts]:
+    def listed(self, since: datetime, until: datetime) -> Iterator[Listed]:
         return yookassa_lists.listed(self._got, self.fetch, _fetched, since, until)
 
     def _got(self, path: str, route: str) -> dict[str, Any]:
@@ -104,13 +104,14 @@ def _fetched(payment: dict[str, Any]) -> Fetched:
         return NeedsPerson("Платёж ЮKassa не в рублях: баллы за него не начисляются автоматически.")
     facts = PaymentFacts(
         acquirer=YooKassa.name,
-        payment_ref=payment["id"],
+        payment_ref=_ref(payment.get("id")),
         deal_ref=None,
         captured_kopecks=captured,
         refunded_kopecks=refunded,
         status=_status(payment, is_refunded=0 < captured <= refunded),
         occurred_at=instant(payment.get("captured_at")) or instant(payment.get("created_at")),
         is_test=payment.get("test") is True,
+        is_whole=True,
     )
     return with_metadata(facts, payment.get("metadata"), payment.get("merchant_customer_id"))
 

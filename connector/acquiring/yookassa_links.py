@@ -32,6 +32,8 @@ _MODES: dict[PaymentMethod, str] = {
 
 
 class YooKassaLinks(LinkAccount):
+    ends_by_itself = True
+
     def create_link(self, payment: NewPayment) -> Link:
         headers = {**self._login(), "Idempotence-Key": payment.key}
         made = self._write(_PAYMENTS, _asked(payment), route=_PAYMENTS, what=_WHAT, headers=headers, problems=_problems)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from connector.acquiring.base import Fetched
-from connector.acquiring.listing import PAGE_ITEMS, Item, walked
-from connector.errors import BadReply
-from loyalty.events import PaymentFacts
+from connector.acquiring.listing import PAGE_ITEMS, Item, Listed, Unread, row, walked
 
 Get = Callable[[str, str], Mapping[str, Any]]
 """`get(path with query, route)`: one answer."""
@@ -21,24 +20,28 @@ Get = Callable[[str, str], Mapping[str, Any]]
 
 def listed(
     get: Get, fetch: Callable[[str], Fetched], read: Callable[[Item], Fetched], since: datetime, until: datetime
-) -> Iterator[PaymentFacts]:
+) -> Iterator[Listed]:
     """A captured payment stands in the list whole; of a refund only the payment's id is used, the payment is asked."""
     told: set[str] = set()
     for payment in _items(get, "/v3/payments", "captured_at", since, until):
-        facts = read(payment)
-        if isinstance(facts, PaymentFacts) and facts.payment_ref not in told:
-            told.add(facts.payment_ref)
-            yield facts
+        found = row(partial(read, payment), payment.get("id"))
+        yield found if _is_news(found, told) else None
     for refund in _items(get, "/v3/refunds", "created_at", since, until):
         payment_ref = refund.get("payment_id")
         if not isinstance(payment_ref, str):
-            raise BadReply("YooKassa GET /v3/refunds: a refund of no payment")
-        if payment_ref in told:
+            yield Unread("", "YooKassa GET /v3/refunds: a refund of no payment")
             continue
-        told.add(payment_ref)
-        found = fetch(payment_ref)
-        if isinstance(found, PaymentFacts):
-            yield found
+        found = None if payment_ref in told else row(partial(fetch, payment_ref), payment_ref)
+        yield found if _is_news(found, told) else None
+
+
+def _is_news(found: Listed, told: set[str]) -> bool:
+    """Whether this payment was not told yet; from now on it is."""
+    if found is None or found.payment_ref in told:
+        return False
+    if found.payment_ref:
+        told.add(found.payment_ref)
+    return True
 
 
 def _items(get: Get, path: str, field: str, since: datetime, until: datetime) -> Iterator[Item]:

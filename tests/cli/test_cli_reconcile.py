@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 from kopilka_testing import Shop, StandingClock, settle
 from python_calamine import load_workbook
@@ -17,6 +18,7 @@ from python_calamine import load_workbook
 from cli.reconcile import reconcile
 from cli.reconcile_file import _csv_cell, write
 from flows.reconciled import Line
+from flows.reconciling_walk import KNOWN_MAX
 from flows.runtime import Runtime
 
 pytestmark = pytest.mark.slow
@@ -61,13 +63,17 @@ def test_a_lost_payment_is_found_shown_and_written(
 
     assert (tried.exit_code, done.exit_code, again.exit_code) == (0, 0, 0), done.output
     assert "будет учтено" in tried.output
-    assert "о платеже не сообщали: учтено" in done.output
+    assert "о платеже не сообщали: учитывается" in done.output
     told = json.loads(again.output)
     assert [one["verdict"] for one in told["payments"]] == ["agrees"]
     assert told["totals"][0]["bank_kopecks"] == told["totals"][0]["our_kopecks"] == 499_000
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
-    assert (rows[0]["Платёж"], rows[0]["Списано у банка"], rows[0]["Итог"]) == (payment_id, "4990,00", "исправлено")
+    assert (rows[0]["Платёж"], rows[0]["Списано у банка"], rows[0]["Итог"]) == (
+        payment_id,
+        "4990,00",
+        "будет исправлено",
+    )
     book = load_workbook(xlsx)
     assert book.sheet_names == ["Сверка", "Итоги"]
     [heads, row] = book.get_sheet_by_name("Сверка").to_python()
@@ -122,3 +128,46 @@ def test_a_file_that_cannot_be_finished_leaves_nothing_behind(tmp_path: Path) ->
     with pytest.raises(AttributeError):
         write(tmp_path / "f.csv", [Line("yookassa", "1", "agrees", notes=()), None], "Europe/Moscow")  # type: ignore[list-item]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_unasked_or_untold_is_no_difference_in_the_totals(tmp_path: Path) -> None:
+    lines = [
+        Line("stripe", "pi_1", "agrees", bank_refunded_kopecks=100, our_captured_kopecks=900, our_refunded_kopecks=100),
+        Line("stripe", "pi_2", "repaired", bank_captured_kopecks=500, bank_refunded_kopecks=0),
+        Line("stripe", "", "unchecked", payments=7),
+        Line("prodamus", "1", "unasked", our_captured_kopecks=300, our_refunded_kopecks=0),
+    ]
+    write(tmp_path / "f.xlsx", lines, "Europe/Moscow")
+
+    heads, *rows = load_workbook(tmp_path / "f.xlsx").get_sheet_by_name("Итоги").to_python()
+    told = {row[0]: dict(zip(heads, row, strict=True)) for row in rows}
+
+    assert (told["Stripe"]["Осталось у банка"], told["Stripe"]["Осталось в книге"]) == (4.0, -1.0)
+    assert (told["Stripe"]["Разница"], told["Stripe"]["Ещё в книге, банк не говорит"]) == (5.0, 9.0)
+    assert told["Stripe"]["не проверено"] == 7.0
+    assert (told["Prodamus"]["Разница"], told["Prodamus"]["Ещё в книге, банк не говорит"]) == (0.0, 3.0)
+
+
+def test_payments_that_were_left_out_are_code_1_if_asked(
+    kopilka: Kopilka, rt: Runtime, environment: dict[str, str], shop: Shop
+) -> None:
+    """More payments of one bank than a run asks for; this bank answers nothing about any of them."""
+    with rt.db.begin() as tx:
+        tx.execute(
+            sa.text(
+                "INSERT INTO payment (acquirer, payment_ref, captured_kopecks, refunded_kopecks, is_refund_total,"
+                " status, captured_at, created_at) SELECT 'prodamus', n::text, 100, 0, false, 'captured', :at, :at"
+                " FROM generate_series(1, :count) n"
+            ),
+            {"at": rt.now() - timedelta(days=2), "count": KNOWN_MAX + 1},
+        )
+    rules = Path(environment["PROGRAMME"])
+    text = rules.read_text(encoding="utf-8").rstrip()
+    rules.write_text(f"{text}\n  - {{provider: prodamus, secret: env:PRODAMUS_SECRET}}\n", encoding="utf-8")
+    environment["PRODAMUS_SECRET"] = "tests-prodamus-secret"
+    del shop
+
+    told = kopilka("--days", "3", "--day", (rt.now() - timedelta(days=3)).date().isoformat(), "--strict")
+
+    assert told.exit_code == 1, told.output
+    assert "не проверено платежей: 1" in told.output

@@ -51,6 +51,7 @@ def test_a_deposited_order_is_captured(http: HttpClient) -> None:
         order_ref="L1234-1",
         invoice_ref=77,
         payer=Payer("79990000000", "a@b.ru"),
+        is_whole=True,
     )
 
 

@@ -205,6 +205,7 @@ def test_a_captured_payment_tells_its_totals(yookassa: YooKassa) -> None:
         order_ref="L1234-1",
         invoice_ref=771,
         payer=Payer("+79990000000", "anna@example.com"),
+        is_whole=True,
     )
 
 

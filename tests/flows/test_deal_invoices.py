@@ -66,6 +66,42 @@ def test_of_several_invoices_none_is_guessed_and_a_person_may_mark_one(desk: Des
     assert desk.fields["Оплата"] == "оплачено"
 
 
+def names(desk: Desk, invoice_id: int, kopecks: int) -> None:
+    """A payment made from the CRM's invoice."""
+    desk.shop.bank(
+        "POST",
+        "/sim/pay",
+        {
+            "acquirer": "yookassa",
+            "amount_kopecks": kopecks,
+            "metadata": {"lead_id": str(desk.deal_id), "invoice_id": str(invoice_id)},
+        },
+    )
+    made = desk.shop.bank("GET", "/sim/state")["payments"][-1]
+    desk.notice(str(made["id"]))
+
+
+def test_each_payment_marks_the_invoice_that_it_names(desk: Desk) -> None:
+    desk.opens()
+    first, second, third = invoice(desk), invoice(desk), invoice(desk)
+
+    names(desk, first, 200_000)
+    assert [status(desk, one) for one in (first, second, third)] == ["partially_paid", "created", "created"]
+    names(desk, second, 299_000)
+
+    assert [status(desk, one) for one in (first, second, third)] == ["paid", "paid", "created"]
+
+
+def test_a_payment_that_names_another_deals_invoice_marks_none_of_this_one(desk: Desk) -> None:
+    desk.opens()
+    one = invoice(desk)
+
+    names(desk, one + 1_000_000, 499_000)
+
+    assert status(desk, one) == "created"
+    assert desk.fields["Оплата"] == "оплачено"
+
+
 def test_an_invoice_that_somebody_marked_is_not_written_twice(desk: Desk) -> None:
     desk.opens()
     one = invoice(desk, status="paid")

@@ -226,10 +226,16 @@ def test_who_was_credited_and_has_lost_his_phone_since_is_not_made_anew() -> Non
     assert judge(row(), known(credited={KEY: 500}), None, "old").outcome == "same"
 
 
-def test_another_import_credits_again_but_says_so() -> None:
-    verdict = judge(row(), known(person(5, PHONE), credited={KEY: 500}), None, "new")
+def test_whom_another_import_has_credited_is_credited_again_only_at_the_owners_word() -> None:
+    found = known(person(5, PHONE), credited={KEY: 500})
 
-    assert (verdict.outcome, verdict.elsewhere) == ("update", ("old",))
+    left, told = (judge(row(), found, None, "new", also_credited=word) for word in (False, True))
+
+    assert (left.outcome, left.points, left.elsewhere) == ("credited", 0, ("old",))
+    assert "импорт «old»" in left.reason
+    assert "--also-credited" in left.reason
+    assert (told.outcome, told.points, told.elsewhere) == ("update", 500, ("old",))
+    assert judge(row(0), found, None, "new").outcome == "same"
 
 
 def test_names_of_different_people_are_told_apart_by_the_surest() -> None:

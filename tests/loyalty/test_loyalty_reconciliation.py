@@ -14,6 +14,8 @@ from loyalty.reconciliation import Known, judge, told_back_kopecks
 
 PAID = PaymentFacts("stripe", "pi_1", 7, 499_000, 0, "captured", datetime(2026, 3, 1, tzinfo=UTC), is_test=False)
 BOOKS = Known(499_000, 0, is_refund_total=False, refunds={})
+WHOLE = replace(PAID, is_whole=True)
+HELD = Known(0, 0, is_refund_total=False, refunds={}, status="authorised")
 refunds = st.builds(
     RefundFacts, st.sampled_from("abc"), st.integers(0, 5), st.sampled_from(["refund", "chargeback"]), st.booleans()
 )
@@ -43,6 +45,17 @@ facts = st.builds(
         (replace(PAID, captured_kopecks=500_000), BOOKS, "more"),
         (replace(PAID, captured_kopecks=498_999), BOOKS, "less"),
         (replace(PAID, refunded_kopecks=1), BOOKS, "more"),
+        (PAID, replace(BOOKS, refunded_kopecks=1), "agrees"),
+        (WHOLE, replace(BOOKS, refunded_kopecks=1), "less"),
+        (WHOLE, replace(BOOKS, is_refund_total=True), "less"),
+        (WHOLE, replace(BOOKS, refunds={"a": RefundFacts("a", 1)}), "agrees"),
+        (replace(WHOLE, captured_kopecks=0, status="authorised"), BOOKS, "less"),
+        (replace(PAID, captured_kopecks=0, status="voided"), BOOKS, "less"),
+        (replace(PAID, captured_kopecks=0, status="failed"), BOOKS, "less"),
+        (replace(WHOLE, captured_kopecks=0, status="voided", refund_is_total=True), BOOKS, "more"),
+        (replace(PAID, captured_kopecks=0, status="voided"), HELD, "more"),
+        (replace(PAID, captured_kopecks=0, status="authorised"), HELD, "agrees"),
+        (replace(PAID, status="refunded"), replace(BOOKS, status="captured"), "agrees"),
         (replace(PAID, refunds=(RefundFacts("b", 1),)), replace(BOOKS, refunds={"a": RefundFacts("a", 1)}), "more"),
         (
             replace(PAID, refunds=(RefundFacts("a", 1, is_undone=True),)),

@@ -140,6 +140,25 @@ def test_stripe_lists_disputes_refunds_and_intents_of_a_time(bank: Any) -> None:
     assert refunded == ids(refunds, "data")
 
 
+def test_stripe_lists_charges_of_a_time_with_the_intent_and_the_refunds_for_who_asks(bank: Any) -> None:
+    first = pay(bank, "stripe")["id"]
+    later(bank)
+    second = pay(bank, "stripe")["id"]
+    pay(bank, "stripe", reject=True)
+    refund = bank.post(f"/sim/payments/{first}/refund", {"amount_kopecks": 10_000})
+
+    plainly = stripe(bank, "charges")
+    whole = stripe(bank, "charges?expand[]=data.payment_intent&expand[]=data.refunds")
+
+    assert refund is not None
+    assert [row["payment_intent"] for row in plainly["data"]] == [second, first]
+    assert [row["payment_intent"]["id"] for row in whole["data"]] == [second, first]
+    assert "refunds" not in plainly["data"][0]
+    assert [row["refunds"]["data"][0]["amount"] for row in whole["data"] if row["refunds"]["data"]] == [10_000]
+    at = plainly["data"][0]["created"]
+    assert ids(stripe(bank, "charges", **{"created[lt]": at}), "data") == [plainly["data"][1]["id"]]
+
+
 @pytest.mark.parametrize(
     ("path", "params", "parameter"),
     [

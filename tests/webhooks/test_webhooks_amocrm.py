@@ -162,7 +162,9 @@ def test_bodies_that_say_nothing_are_done_with_an_outcome(
     assert all(row.outcome.startswith("сделок к чтению: 0") for row in rows)
 
 
-@pytest.mark.parametrize("claim", [{"subdomain": "somebodyelse"}, {"account_id": 1}], ids=["subdomain", "account id"])
+@pytest.mark.parametrize(
+    "claim", [{"subdomain": "somebodyelse", "account_id": 1}, {"account_id": 1}], ids=["subdomain", "account id"]
+)
 def test_a_hook_of_a_foreign_account_is_kept_and_leads_to_no_reading(
     client: FlaskClient, hook_path: str, rt: Runtime, shop: Shop, stored: Stored, claim: dict[str, Any]
 ) -> None:

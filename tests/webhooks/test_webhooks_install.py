@@ -17,6 +17,7 @@ from config.settings import load_settings
 from connector.amocrm.installing import uninstall_signature
 from flows import connect, health, linking, linking_grant
 from flows.runtime import Runtime, build_runtime, prepare
+from storage import linking as linking_storage
 from webhooks.app import create_app
 
 pytestmark = pytest.mark.slow
@@ -265,6 +266,28 @@ def test_what_waited_for_access_is_done_as_soon_as_there_is_one(connected: Runti
     assert waiting(rt) == 0
 
 
+def test_an_access_to_another_account_is_not_stored_and_wakes_nothing(connected: Runtime, stage: Stage) -> None:
+    rt = connected
+    stage.crm("POST", "/sim/uninstall", {"url": f"{stage.public_url}/amocrm/uninstalled"})
+    deal_id = stage.crm("POST", "/sim/deals", {"name": "Заказ", "price_roubles": 4990})["deal_id"]
+    requests.post(stage.public_url + rt.hook_path(), data=hook_body(deal_id), timeout=5)
+    settle(rt)
+    with rt.db.begin() as tx:
+        linking_storage.save_account_id(tx, 111)
+    grant = linking_grant.ask(rt)
+
+    page = get(stage.allow(grant.url))
+    settle(rt)
+
+    assert page.status_code == 400
+    assert "Это другой аккаунт" in page.text
+    waited = linking_grant.wait(rt, grant)
+    assert waited is not None
+    assert waited.outcome == "foreign"
+    assert state_of(rt) == "needs_reauth", "the tokens of the other account were thrown away"
+    assert waiting(rt) == 1
+
+
 def waiting(rt: Runtime) -> int:
     with rt.db.begin() as tx:
         return int(tx.execute(sa.text("SELECT count(*) FROM inbox WHERE state = 'waiting'")).scalar_one())
@@ -296,9 +319,10 @@ def test_an_uninstall_of_another_account_is_not_ours(connected: Runtime, stage: 
 
 
 def test_an_old_uninstall_that_is_sent_again_after_a_new_link_changes_nothing(connected: Runtime, stage: Stage) -> None:
-    assert uninstall(stage).status_code == 200
+    stage.crm("POST", "/sim/uninstall", {"url": f"{stage.public_url}/amocrm/uninstalled"})
     assert state_of(connected) == "needs_reauth"
     get(stage.allow(linking_grant.ask(connected).url))
+    minute_later(connected)
 
     again = uninstall(stage)
 
@@ -306,9 +330,44 @@ def test_an_old_uninstall_that_is_sent_again_after_a_new_link_changes_nothing(co
     assert state_of(connected) == "ok"
 
 
+def minute_later(rt: Runtime) -> None:
+    """The gate of such messages goes by the database's own clock."""
+    with rt.db.begin() as tx:
+        tx.execute(sa.text("DELETE FROM rate_gate WHERE name = :name"), {"name": linking_grant.UNINSTALL_GATE})
+
+
+def test_the_first_uninstall_is_not_believed_either_before_amocrm_is_asked(connected: Runtime, stage: Stage) -> None:
+    reply = uninstall(stage)
+
+    assert reply.status_code == 200
+    assert state_of(connected) == "ok"
+
+
+def test_an_uninstall_cuts_nobody_off_while_amocrm_cannot_be_asked(connected: Runtime, stage: Stage) -> None:
+    stage.crm("POST", "/sim/faults", {"error_500": 1.0})
+
+    assert uninstall(stage).status_code == 200
+    assert state_of(connected) == "ok"
+
+
+def test_however_many_uninstalls_come_amocrm_is_asked_once_a_minute(connected: Runtime) -> None:
+    signature = uninstall_signature(CLIENT_SECRET, client_uuid=CLIENT_ID, account_id=str(ACCOUNT_ID))
+
+    def told() -> str:
+        return linking_grant.uninstalled(
+            connected, account_id=str(ACCOUNT_ID), client_uuid=CLIENT_ID, signature=signature
+        )
+
+    done = [told() for _ in range(5)]
+    minute_later(connected)
+
+    assert [*done, told()] == ["alive", "busy", "busy", "busy", "busy", "alive"]
+
+
 def test_a_second_true_uninstall_is_believed_after_asking(connected: Runtime, stage: Stage) -> None:
     uninstall(stage)
     get(stage.allow(linking_grant.ask(connected).url))
+    minute_later(connected)
 
     stage.crm("POST", "/sim/uninstall", {"url": f"{stage.public_url}/amocrm/uninstalled"})
 

@@ -181,6 +181,7 @@ ROUTES: tuple[Route, ...] = (
         refusals=(
             refusals.OrderNotFound,
             refusals.OrderIsPaid,
+            refusals.HoldUnconfirmed,
             refusals.LinksOff,
             refusals.LinkRefused,
             refusals.BankAway,

@@ -122,10 +122,8 @@ def test_an_unknown_job_is_refused_with_the_names_there_are(run: Callable[..., R
     result = run("--job", "brun")
 
     assert result.exit_code == 2
-    assert (
-        "Как исправить: выберите из: holds, activate, catch_up, burn, gifts, held, links, reconcile, drift, segments, notices"
-        in result.stderr
-    )
+    names = "holds, activate, catch_up, burn, gifts, held, links, reconcile, drift, segments, notices"
+    assert f"Как исправить: выберите из: {names}" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ _MADE_BELOW = ("amocrm-field-missing", "amocrm-segments-missing")
 
 _GRANT_MENDS = {
     "denied": "откройте новую ссылку (kopilka amocrm link) и нажмите «Разрешить»",
+    "foreign": "впишите в amocrm.account прежний аккаунт; для другого магазина заведите отдельную базу",
     "refused": "проверьте AMOCRM_CLIENT_ID, AMOCRM_CLIENT_SECRET и redirect_uri, затем kopilka amocrm link",
     "lost": "откройте новую ссылку: kopilka amocrm link; прежний доступ, если был, цел",
     "away": "подождите минуту и повторите kopilka amocrm link",

@@ -84,6 +84,12 @@ class NeedsReauth(ConnectorError):
     retry_after_s = REAUTH_RETRY_AFTER_S
 
 
+class ForeignAccount(NeedsReauth):
+    """Our access opens another account than the one whose ids the database keeps: deal 7 there is not our deal 7."""
+
+    code = "foreign_account"
+
+
 @dataclass(frozen=True)
 class Problem:
     """One complaint of a refused request. `detail` is foreign text: show it to an operator, do not log it."""

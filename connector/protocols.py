@@ -37,7 +37,13 @@ class TokenStore(Protocol):
         ...
 
     def save(self, pair: TokenPair) -> None:
-        """Stores the pair durably before it returns, ends the claim and the needs-a-person mark."""
+        """Stores a pair that a person has just granted, durably before it returns; ends the claim and the
+        needs-a-person mark."""
+        ...
+
+    def save_refreshed(self, pair: TokenPair, refresh_token_fingerprint: str) -> bool:
+        """Stores what the claimed refresh token was spent for, durably before it returns, and ends the claim. False,
+        and nothing stored, when the claim is no more: a person has connected anew meanwhile, or we were shut out."""
         ...
 
     def abandon_refresh(self, refresh_token_fingerprint: str) -> None:

@@ -46,6 +46,7 @@ _FAILURES = {
     "Blocked": "Сервис закрыл нам доступ",
     "ServerFailed": "Ошибка на стороне сервиса",
     "NeedsReauth": "amoCRM отозвала доступ: подключите заново",
+    "ForeignAccount": "Доступ ведёт в другой аккаунт amoCRM: верните прежний, kopilka amocrm link",
     "Refused": "Сервис отказал",
     "AccountUnpaid": "amoCRM не оплачена",
     "WrongMode": "Функция выключена в аккаунте",

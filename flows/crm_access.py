@@ -60,14 +60,26 @@ class StoredTokens:
 
     def save(self, pair: TokenPair) -> None:
         self._failpoints.reach("tokens.after_answer")
-        plain = json.dumps({"access": pair.access_token, "refresh": pair.refresh_token}).encode()
         with self._db.autocommit() as connection:
             access.save_tokens(
                 connection,
                 NAME,
-                sealed_pair=self._keys.seal(plain, context=f"oauth_token:{NAME}"),
+                sealed_pair=self._sealed(pair),
                 expires_at=pair.expires_at,
-                refresh_fingerprint=sha256((pair.refresh_token or "").encode()).hexdigest(),
+                refresh_fingerprint=_fingerprint(pair),
+                now=self._clock(),
+            )
+
+    def save_refreshed(self, pair: TokenPair, refresh_token_fingerprint: str) -> bool:
+        self._failpoints.reach("tokens.after_answer")
+        with self._db.autocommit() as connection:
+            return access.save_refreshed(
+                connection,
+                NAME,
+                claimed_fingerprint=refresh_token_fingerprint,
+                sealed_pair=self._sealed(pair),
+                expires_at=pair.expires_at,
+                refresh_fingerprint=_fingerprint(pair),
                 now=self._clock(),
             )
 
@@ -76,6 +88,10 @@ class StoredTokens:
 
     def mark_needs_reauth(self, reason: str, refresh_token_fingerprint: str) -> None:
         self._mark("needs_reauth", reason, refresh_token_fingerprint)
+
+    def _sealed(self, pair: TokenPair) -> bytes:
+        plain = json.dumps({"access": pair.access_token, "refresh": pair.refresh_token}).encode()
+        return self._keys.seal(plain, context=f"oauth_token:{NAME}")
 
     def _mark(self, state: str, reason: str | None, fingerprint: str) -> None:
         with self._db.autocommit() as connection:
@@ -136,6 +152,10 @@ class StoredHost:
     def __init__(self, db: Database) -> None:
         self._db = db
 
+    def account_id(self) -> int | None:
+        with self._db.autocommit() as connection:
+            return linking.crm_account(connection).account_id
+
     def moved_to(self, base_url: str) -> str | None:
         with self._db.autocommit() as connection:
             known = linking.crm_account(connection)
@@ -144,3 +164,7 @@ class StoredHost:
     def save_move(self, base_url: str, new_base_url: str) -> None:
         with self._db.autocommit() as connection:
             linking.save_move(connection, moved_from=base_url, moved_to=new_base_url)
+
+
+def _fingerprint(pair: TokenPair) -> str:
+    return sha256((pair.refresh_token or "").encode()).hexdigest()

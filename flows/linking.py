@@ -61,10 +61,6 @@ class Made:
     segments: int
 
 
-class OtherAccount(SetupIncomplete):
-    """The token belongs to another account than the one whose deals and contacts are in our database."""
-
-
 def survey(rt: Runtime) -> Survey:
     """Reads the account, and remembers which one it is; what waited for access goes on.
 
@@ -72,12 +68,7 @@ def survey(rt: Runtime) -> Survey:
     """
     found = linking_survey.read(rt)
     with rt.db.begin() as tx:
-        known = linking.crm_account(tx).account_id
-        if known is not None and known != found.account.id:
-            raise OtherAccount(
-                f"Это другой аккаунт: номер {found.account.id}, а база заведена с аккаунтом {known}. Контакты и сделки "
-                "в них разные"
-            )
+        linking_survey.must_be_ours(tx, found.account)  # another link may have been quicker
         linking.save_account_id(tx, found.account.id)
     rt.directory.put(deals.ACCOUNT, {"id": found.account.id, "subdomain": found.account.subdomain})
     linking_grant.wake(rt)

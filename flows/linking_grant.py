@@ -11,6 +11,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,7 +19,7 @@ import structlog
 from connector.amocrm.auth import OAuthTokens
 from connector.amocrm.hosts import grant_url, sibling_url
 from connector.amocrm.installing import is_genuine_uninstall
-from connector.errors import ConnectorError, NeedsReauth
+from connector.errors import ConnectorError, ForeignAccount, NeedsReauth
 from flows.crm_access import NAME
 from flows.settle import SetupIncomplete
 from storage import access, linking
@@ -41,6 +42,8 @@ STUCK_AFTER = timedelta(seconds=60)
 """Exchanging a code takes seconds: a redirect that was taken up so long ago died on the way."""
 
 WAKE_ROWS = 5_000
+UNINSTALL_GATE = "amocrm.uninstalled"
+UNINSTALL_ASKED_EVERY_S = 60.0
 
 UNINSTALLED = "интеграцию отключили в amoCRM"
 
@@ -78,8 +81,9 @@ class Redirect:
 
 @dataclass(frozen=True)
 class Granted:
-    """`outcome`: connected; denied, unknown, late, used (nothing was tried); account, client (of another one); refused
-    (amoCRM would not take the code), lost (its answer was), away. `reason` is for a person."""
+    """`outcome`: connected; denied, unknown, late, used (nothing was tried); account, client (of another one); foreign
+    (the account has another id than ours, its tokens were thrown away); refused (amoCRM would not take the code), lost
+    (its answer was), away. `reason` is for a person."""
 
     outcome: str
     reason: str = ""
@@ -125,11 +129,14 @@ def receive(rt: Runtime, told: Redirect) -> Granted:
 
 
 def exchange(rt: Runtime, code: str) -> Granted:
-    """Spends a one-time code and stores the tokens. What was stored before stays if it fails."""
+    """Spends a one-time code and stores the tokens. What was stored before stays if it fails, or if they open another
+    account than the one in our database: nothing may wake then."""
     if not isinstance(rt.tokens, OAuthTokens):
         raise SetupIncomplete("В файле правил нет amocrm.oauth: код авторизации не нужен")
     try:
         rt.tokens.exchange_code(code)
+    except ForeignAccount:
+        return Granted("foreign", "доступ выдан другому аккаунту, не тому, чьи сделки и контакты в базе")
     except NeedsReauth as failure:
         known = next((words for hint, words in _REFUSALS.items() if hint in str(failure)), None)
         return Granted("refused", known or "amoCRM не приняла код: сверьте client_id, client_secret и redirect_uri")
@@ -145,10 +152,10 @@ def wake(rt: Runtime) -> int:
     """What waits for access need not wait for its hour once there is one. How many rows those were."""
     boxes: tuple[Box, ...] = ("inbox", "outbox")
     woken = 0
-    for box in boxes:
+    for box, failure in product(boxes, (NeedsReauth, ForeignAccount)):
         while True:
             with rt.db.begin() as tx:
-                some = linking.wake(tx, box, NeedsReauth.__name__, now=rt.now(), limit=WAKE_ROWS)
+                some = linking.wake(tx, box, failure.__name__, now=rt.now(), limit=WAKE_ROWS)
             woken += some
             if some < WAKE_ROWS:
                 break
@@ -175,10 +182,11 @@ def wait(
 
 
 def uninstalled(rt: Runtime, *, account_id: str, client_uuid: str, signature: str) -> str:
-    """amoCRM says that the integration was switched off. Returns what was done: forged, other, alive or marked.
+    """amoCRM says that the integration was switched off. Returns what was done: forged, other, busy, alive or marked.
 
-    The signature is always the same and may have been seen by others, so only the first such message is believed as
-    it is; for a later one amoCRM is asked. Raises DatabaseAway.
+    The signature is always the same and may have been seen by others, so no such message is believed: amoCRM is asked,
+    and not oftener than once a minute, whoever sends them. A true one that is passed over is no loss: the next call of
+    ours finds out. Raises DatabaseAway.
     """
     keys = None if rt.file.amocrm is None else rt.file.amocrm.oauth
     if keys is None or not is_genuine_uninstall(
@@ -189,8 +197,12 @@ def uninstalled(rt: Runtime, *, account_id: str, client_uuid: str, signature: st
         known = linking.crm_account(tx)
     if client_uuid != keys.client_id.get_secret_value() or str(known.account_id or "") != account_id:
         return "other"
-    if known.uninstalled_at is not None and _is_alive(rt):
-        _log.warning("crm_uninstall_repeated")
+    with rt.db.begin() as tx:
+        turn = access.next_turn(tx, UNINSTALL_GATE, per_second=1 / UNINSTALL_ASKED_EVERY_S, wait_max_s=0.0)
+    if not turn.is_taken:
+        return "busy"
+    if _is_alive(rt):
+        _log.warning("crm_uninstall_untrue")
         return "alive"
     with rt.db.begin() as tx:
         access.mark_tokens(tx, NAME, state="needs_reauth", reason=UNINSTALLED, now=rt.now())
@@ -200,13 +212,16 @@ def uninstalled(rt: Runtime, *, account_id: str, client_uuid: str, signature: st
 
 
 def _is_alive(rt: Runtime) -> bool:
-    """Whether amoCRM still takes our token; unknown counts as no."""
+    """Whether amoCRM still takes our token. Only its own refusal counts as no: an outage of amoCRM, or a queue of our
+    calls, must not let a stranger cut us off."""
     if rt.crm is None:
         return False
     try:
         rt.crm.account()
-    except ConnectorError:
+    except NeedsReauth:
         return False
+    except ConnectorError as failure:
+        _log.warning("crm_uninstall_unasked", error=failure.code)
     return True
 
 

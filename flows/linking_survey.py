@@ -13,9 +13,12 @@ from connector.amocrm.fields import FieldSpec, matched_fields
 from connector.errors import FieldAmbiguous, FieldTypeMismatch, Refused
 from flows import crm_fields, deal_fields
 from flows.settle import SetupIncomplete
+from storage import linking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import sqlalchemy as sa
 
     from connector.amocrm.account import Account, Subscription
     from connector.amocrm.client import AmoCrm
@@ -26,6 +29,17 @@ if TYPE_CHECKING:
 
 SEGMENT_MODES = ("segments",)
 OWNERS: tuple[Owner, ...] = ("contacts", "leads")
+
+
+class OtherAccount(SetupIncomplete):
+    """The access opens another account than the one whose deals and contacts are in our database."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(
+            f"Это другой аккаунт: номер {found}, а база заведена с аккаунтом {known}. Контакты и сделки в них разные"
+        )
+        self.found = found
+        self.known = known
 
 
 @dataclass(frozen=True)
@@ -42,11 +56,13 @@ class Survey:
 
 
 def read(rt: Runtime) -> Survey:
-    """Reads everything that the rules file names. Raises ConnectorError, SetupIncomplete."""
+    """Reads everything that the rules file names. Raises ConnectorError, SetupIncomplete, OtherAccount."""
     crm = rt.crm
     if crm is None:
         raise SetupIncomplete("amoCRM не настроена: заполните раздел amocrm файла правил")
     account = crm.account()
+    with rt.db.begin() as tx:
+        must_be_ours(tx, account)
     has_segments = rt.crm_names.customers and account.customers_mode in SEGMENT_MODES
     return Survey(
         account=account,
@@ -101,6 +117,13 @@ def state_of(
 def plain(name: str) -> str:
     """A name as people compare it."""
     return " ".join(name.split()).casefold().replace("ё", "е")
+
+
+def must_be_ours(tx: sa.Connection, account: Account) -> None:
+    """Any account will do before the first link. Raises OtherAccount."""
+    known = linking.crm_account(tx).account_id
+    if known is not None and known != account.id:
+        raise OtherAccount(account.id, known)
 
 
 def _user(crm: AmoCrm, account: Account) -> CrmUser | None:

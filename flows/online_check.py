@@ -8,10 +8,8 @@ from connector.errors import AccountUnpaid, Blocked, ConnectorError, NeedsReauth
 from flows import linking_compare, linking_hook, linking_survey
 from flows.keys import CannotOpen
 from flows.linking_compare import Finding
-from storage import linking
 
 if TYPE_CHECKING:
-    from flows.linking_survey import Survey
     from flows.runtime import Runtime
 
 LINK = "kopilka amocrm link"
@@ -24,22 +22,20 @@ def examine(rt: Runtime) -> list[Finding]:
         return [Finding("warning", "amocrm-not-configured", "amoCRM не настроена", "заполните раздел amocrm")]
     try:
         found = linking_survey.read(rt)
+    except linking_survey.OtherAccount as failure:
+        return [_other_account(failure)]
     except ConnectorError as failure:
         return [_unasked(failure)]
     except CannotOpen:
         mend = f"верните прежний SECRET_KEY или {LINK}"
         return [Finding("error", "amocrm-key", "доступ к amoCRM зашифрован другим ключом", mend)]
-    return [*_other_account(rt, found), *linking_compare.compare(rt, found), *linking_hook.findings(rt, found)]
+    return [*linking_compare.compare(rt, found), *linking_hook.findings(rt, found)]
 
 
-def _other_account(rt: Runtime, found: Survey) -> list[Finding]:
-    with rt.db.begin() as tx:
-        known = linking.crm_account(tx).account_id
-    if known is None or known == found.account.id:
-        return []
-    text = f"доступ ведёт в другой аккаунт (номер {found.account.id}), база заведена с аккаунтом {known}"
+def _other_account(failure: linking_survey.OtherAccount) -> Finding:
+    text = f"доступ ведёт в другой аккаунт (номер {failure.found}), база заведена с аккаунтом {failure.known}"
     mend = "верните прежний доступ; для другого магазина заведите отдельную базу"
-    return [Finding("error", "amocrm-other-account", text, mend, "amocrm.account")]
+    return Finding("error", "amocrm-other-account", text, mend, "amocrm.account")
 
 
 def _unasked(failure: ConnectorError) -> Finding:

@@ -66,6 +66,38 @@ def save_tokens(
     )
 
 
+def save_refreshed(
+    tx: sa.Connection,
+    name: str,
+    *,
+    claimed_fingerprint: str,
+    sealed_pair: bytes,
+    expires_at: datetime,
+    refresh_fingerprint: str,
+    now: datetime,
+) -> bool:
+    """Stores what the claimed token was spent for, and ends the claim. False: it is no more, nothing is stored."""
+    result = tx.execute(
+        sa.text(
+            """
+            UPDATE oauth_token SET sealed_pair = :sealed_pair, expires_at = :expires_at,
+                refresh_fingerprint = :fingerprint, state = 'ok', refreshing_since = NULL, reason = NULL,
+                updated_at = :now
+            WHERE name = :name AND refresh_fingerprint = :claimed AND state = 'refreshing'
+            """
+        ),
+        {
+            "name": name,
+            "claimed": claimed_fingerprint,
+            "sealed_pair": sealed_pair,
+            "expires_at": expires_at,
+            "fingerprint": refresh_fingerprint,
+            "now": now,
+        },
+    )
+    return result.rowcount == 1
+
+
 def claim_refresh(tx: sa.Connection, name: str, *, fingerprint: str, lapse: timedelta, now: datetime) -> bool:
     """The single right to spend this refresh token. A claim older than `lapse` is taken over: its holder died, and at
     worst the CRM will say that the token is burnt."""
@@ -85,12 +117,13 @@ def claim_refresh(tx: sa.Connection, name: str, *, fingerprint: str, lapse: time
 def mark_tokens(
     tx: sa.Connection, name: str, *, state: str, reason: str | None, now: datetime, fingerprint: str | None = None
 ) -> None:
-    """`ok` gives an unused claim back; `needs_reauth` waits for a person."""
+    """`ok` gives an unused claim back, and nothing else; `needs_reauth` waits for a person."""
     tx.execute(
         sa.text(
             """
             UPDATE oauth_token SET state = :state, reason = :reason, refreshing_since = NULL, updated_at = :now
             WHERE name = :name AND (CAST(:fingerprint AS text) IS NULL OR refresh_fingerprint = :fingerprint)
+                AND (:state <> 'ok' OR state = 'refreshing')
             """
         ),
         {"name": name, "state": state, "reason": reason, "now": now, "fingerprint": fingerprint},

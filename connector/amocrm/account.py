@@ -36,7 +36,8 @@ class Subscription:
 
 class AccountApi(Api):
     def account(self) -> Account:
-        row = self.request("GET", "/account")
+        """Whichever account our access opens: the one answer that is not preceded by a comparison."""
+        row = self._answer("GET", "/account")
         if row is None:
             raise BadReply("amoCRM: the account came back empty", retryable=True)
         return Account(

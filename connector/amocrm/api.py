@@ -15,7 +15,7 @@ from typing import Any
 from connector.amocrm.auth import AccessTokens
 from connector.amocrm.home import BAN_S, Home
 from connector.amocrm.hosts import base_url_for
-from connector.amocrm.reading import QueryValue, Row, embedded, problems, query_pairs
+from connector.amocrm.reading import QueryValue, Row, embedded, problems, query_pairs, whole
 from connector.errors import (
     AccountUnpaid,
     BadReply,
@@ -56,7 +56,20 @@ class Api:
         query: Mapping[str, QueryValue] | None = None,
         body: object = None,
     ) -> dict[str, Any] | None:
-        """The answer's JSON object, None for an empty answer (204). `path` is below /api/v4. Raises ConnectorError."""
+        """The answer's JSON object, None for an empty answer (204). `path` is below /api/v4. The first one of a process
+        is preceded by a look at whose account it is. Raises ConnectorError."""
+        if self._home.needs_proof():
+            self._home.prove(whole(self._answer("GET", "/account") or {}, "id"))
+        return self._answer(method, path, query=query, body=body)
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, QueryValue] | None = None,
+        body: object = None,
+    ) -> dict[str, Any] | None:
         reply = self._sent(method, path, query=query or {}, body=body)
         try:
             return _meaning(reply, f"amoCRM {method} {_IDS.sub('/{id}', path)}", is_write=method != "GET")

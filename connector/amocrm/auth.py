@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from connector.amocrm.home import BAN_S, Home
+from connector.amocrm.reading import whole
 from connector.errors import BadReply, Blocked, ConnectorError, NeedsReauth, NotFound, TimedOut
 from connector.http import HttpClient, Reply
 from connector.protocols import TokenPair, TokenStore
@@ -24,6 +25,7 @@ REFRESH_BEFORE = timedelta(minutes=5)
 OTHERS_REFRESH_WAIT_S = 5.0
 POLL_S = 0.1
 MAX_TOKEN_LIFE = timedelta(days=366)
+ACCOUNT_PATH = "/api/v4/account"
 _WHAT = "amoCRM token endpoint"
 
 
@@ -87,8 +89,12 @@ class OAuthTokens:
         return self._refreshed(pair)
 
     def exchange_code(self, code: str) -> None:
-        """Spends the one-time code of the grant screen and stores the first pair."""
-        self._store.save(self._pair_from(self._ask({"grant_type": "authorization_code", "code": code})))
+        """Spends the one-time code of the grant screen and stores the first pair, unless it opens another account than
+        ours. Raises ConnectorError, ForeignAccount among them; what was stored before stays then."""
+        pair = self._pair_from(self._ask({"grant_type": "authorization_code", "code": code}))
+        if self._home.account_id() is not None:
+            self._home.prove(self._account_of(pair))
+        self._store.save(pair)
 
     def _loaded(self) -> TokenPair:
         pair = self._store.load()
@@ -114,7 +120,8 @@ class OAuthTokens:
                 raise self._dead("the answer to a refresh was lost, its token may be spent", fingerprint) from failure
             self._store.abandon_refresh(fingerprint)
             raise
-        self._store.save(fresh)
+        if not self._store.save_refreshed(fresh, fingerprint):
+            return self._loaded().access_token  # a person has connected anew meanwhile: his pair counts
         return fresh.access_token
 
     def _asked_where_it_lives(self, pair: TokenPair, refresh_token: str) -> Reply:
@@ -151,6 +158,18 @@ class OAuthTokens:
         # A whole error answer means the grant was not carried out: nothing is lost, hence not ambiguous.
         raise_for_status(reply, _WHAT, is_write=False)
         return reply
+
+    def _account_of(self, pair: TokenPair) -> int:
+        """Whose account a pair opens that is not stored yet. The code is spent by now, so no failure may be taken for
+        one that has cost nothing."""
+        headers = {"Authorization": f"Bearer {pair.access_token}", "Accept": "application/json"}
+        try:
+            reply = self._http.send("GET", self._home.base_url() + ACCOUNT_PATH, route=ACCOUNT_PATH, headers=headers)
+            raise_for_status(reply, "amoCRM GET /account", is_write=False)
+            return whole(json_object(reply, "amoCRM GET /account", is_write=False), "id")
+        except ConnectorError as failure:
+            failure.ambiguous = True
+            raise
 
     def _pair_from(self, reply: Reply) -> TokenPair:
         told = json_object(reply, _WHAT, is_write=True)

@@ -1,8 +1,8 @@
-"""Where the account lives now: an account may be renamed, and its host with it.
+"""Which account is ours and where it lives now: an account may be renamed, and its host with it, but keeps its id.
 
-Owns the question of section 1.4 of the amoCRM reference: after the token endpoint has answered 401 or 404, the host
-named in the access token is asked where the account is. Only hosts of amoCRM are asked and believed. Refreshing is
-`auth.py`.
+Owns the comparison of ids, and the question of section 1.4 of the amoCRM reference: after the token endpoint has
+answered 401 or 404, the host named in the access token is asked where the account is. Only hosts of amoCRM are asked
+and believed. Refreshing is `auth.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from connector.amocrm.hosts import sibling_url
-from connector.errors import BadReply, Blocked
+from connector.errors import BadReply, Blocked, ForeignAccount
 from connector.http import HttpClient
 from connector.protocols import TokenPair
 from connector.replies import raise_for_status
@@ -29,8 +29,12 @@ _log = structlog.get_logger(__name__)
 
 
 class HostMemory(Protocol):
-    """Durable memory of one account's move, shared by all processes. Each call is short and opens no connection
-    outside."""
+    """Durable memory of one account's id and its move, shared by all processes. Each call is short and opens no
+    connection outside."""
+
+    def account_id(self) -> int | None:
+        """The account whose deals and contacts we keep; None before the first link."""
+        ...
 
     def moved_to(self, base_url: str) -> str | None:
         """Where the account at `base_url` has moved; None when it has not."""
@@ -49,6 +53,23 @@ class Home:
         self.configured = configured
         self._memory = memory
         self._seen: str | None = None
+        self._is_proven = False
+
+    def account_id(self) -> int | None:
+        """The id that the account must have; None where any will do."""
+        return None if self._memory is None else self._memory.account_id()
+
+    def needs_proof(self) -> bool:
+        """Whether this process has yet to see that our access opens our account: once is enough, for no other access
+        is stored or read later."""
+        return not self._is_proven and self.account_id() is not None
+
+    def prove(self, account_id: int) -> None:
+        """Compares the id that amoCRM told of an access with the remembered one. Raises ForeignAccount."""
+        known = self.account_id()
+        if known is not None and known != account_id:
+            raise ForeignAccount(f"amoCRM: the access opens account {account_id}, the database is of account {known}")
+        self._is_proven = known is not None
 
     def base_url(self) -> str:
         """The address to call now. A remembered one is believed only if it may see our secrets."""

@@ -120,6 +120,14 @@ class MemoryTokens:
             self.pair, self.claim, self.reauth_reason = pair, None, None
             self.saved.append(pair)
 
+    def save_refreshed(self, pair: TokenPair, refresh_token_fingerprint: str) -> bool:
+        with self._lock:
+            if self.claim != refresh_token_fingerprint or self.reauth_reason is not None:
+                return False
+            self.pair, self.claim = pair, None
+            self.saved.append(pair)
+            return True
+
     def abandon_refresh(self, refresh_token_fingerprint: str) -> None:
         with self._lock:
             if self.claim == refresh_token_fingerprint:

@@ -362,7 +362,7 @@ def test_another_account_behind_the_same_rules_is_refused(product: Callable[...,
     with rt.db.begin() as tx:
         linking.linking.save_account_id(tx, 1)
 
-    with pytest.raises(linking.OtherAccount):
+    with pytest.raises(linking_survey.OtherAccount):
         linking.survey(rt)
     assert "amocrm-other-account" in by_code(online_check.examine(rt))
 

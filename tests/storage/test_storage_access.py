@@ -71,6 +71,63 @@ def test_a_fresh_pair_ends_the_claim_and_the_old_token_claims_nothing(db: Databa
     assert claim(db, "second")
 
 
+def refreshed(db: Database, claimed: str = "first") -> bool:
+    with db.autocommit() as connection:
+        return access.save_refreshed(
+            connection,
+            NAME,
+            claimed_fingerprint=claimed,
+            sealed_pair=b"refreshed",
+            expires_at=NOW + timedelta(days=2),
+            refresh_fingerprint="refreshed",
+            now=NOW,
+        )
+
+
+def stored(db: Database) -> bytes:
+    with db.begin() as tx:
+        pair = access.load_tokens(tx, NAME)
+    assert pair is not None
+    return pair.sealed_pair
+
+
+def test_a_refreshed_pair_is_stored_by_the_holder_of_the_claim_once(db: Database) -> None:
+    save_pair(db)
+    assert not refreshed(db), "nobody has claimed it"
+    assert claim(db)
+
+    assert refreshed(db)
+    assert not refreshed(db)
+
+    assert stored(db) == b"refreshed"
+    assert state(db) == ("ok", None)
+    assert claim(db, "refreshed")
+
+
+def test_a_refresh_in_flight_does_not_overwrite_what_the_owner_has_just_granted(db: Database) -> None:
+    save_pair(db)
+    assert claim(db)
+    save_pair(db, "second", sealed_pair=b"granted anew")
+
+    assert not refreshed(db)
+
+    assert stored(db) == b"granted anew"
+    assert claim(db, "second")
+
+
+def test_neither_a_refresh_in_flight_nor_its_give_back_undoes_an_uninstall(db: Database) -> None:
+    save_pair(db)
+    assert claim(db)
+    with db.begin() as tx:
+        access.mark_tokens(tx, NAME, state="needs_reauth", reason="отключили", now=NOW)
+
+    assert not refreshed(db)
+    with db.begin() as tx:
+        access.mark_tokens(tx, NAME, state="ok", reason=None, now=NOW, fingerprint="first")
+
+    assert state(db) == ("needs_reauth", "отключили")
+
+
 def test_the_claim_of_a_dead_process_lapses(db: Database) -> None:
     save_pair(db)
     assert claim(db)

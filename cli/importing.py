@@ -56,6 +56,7 @@ import_.add_command(amocrm)
 @click.option("--name", metavar="ИМЯ", help="Имя импорта: повтор с тем же именем не внесёт дважды. По умолчанию файл.")
 @click.option("--expires-after", metavar="СРОК", help="180 days, 12 месяцев, never; по умолчанию как в правилах.")
 @click.option("--duplicates", type=click.Choice(["error", "sum"]), default="error", help="Покупатель записан дважды.")
+@click.option("--also-credited", is_flag=True, help="Внести и тем, кому остаток внёс другой импорт.")
 @click.option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Куда записать строки с ошибками.")
 @click.option("--by", "actor", help="Кто вносит; по умолчанию пользователь этой машины.")
 @click.option("--yes", is_flag=True, help="Внести без вопроса.")
@@ -92,6 +93,7 @@ class Options:
     name: str | None
     expires_after: str | None
     duplicates: Duplicates
+    also_credited: bool
     rejects: Path | None
     actor: str | None
     yes: bool
@@ -103,7 +105,8 @@ class Options:
         from flows import importing  # noqa: PLC0415
 
         who = shown_text("--by", self.actor or getpass.getuser(), SIGNATURE_CHARS_MAX)
-        return importing.Asked(self.import_name, f"kopilka: {who}", self._lifetime(rt), self.duplicates)
+        actor, ends = f"kopilka: {who}", self._lifetime(rt)
+        return importing.Asked(self.import_name, actor, ends, self.duplicates, self.also_credited)
 
     @property
     def import_name(self) -> str:

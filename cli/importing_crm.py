@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import sys
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,7 +17,6 @@ import click
 
 from cli.common import fail, print_json, runtime
 from cli.night import ProgressLine, progress_text
-from loyalty import calendar
 from loyalty.phrases import roubles
 
 if TYPE_CHECKING:
@@ -38,9 +36,6 @@ _AGAIN = "повторите ту же команду: она продолжит
     "--pipeline", "pipelines", multiple=True, metavar="ВОРОНКА", help="Ещё и эта воронка; можно несколько раз."
 )
 @click.option("--all-contacts", is_flag=True, help="Участниками станут все контакты, а не только покупавшие.")
-@click.option(
-    "--accrue-from", "accrue_from", metavar="ДЕНЬ", help="Начислить баллы за купленное с этого дня (2026-01-31)."
-)
 @click.option("--no-push", is_flag=True, help="Не записывать новых участников в поля amoCRM.")
 @click.option("--dry-run", is_flag=True, help="Только прочитать и показать, что изменится.")
 @click.option("--anew", is_flag=True, help="Прочитать amoCRM заново, даже если она прочитана недавно.")
@@ -53,9 +48,9 @@ _AGAIN = "повторите ту же команду: она продолжит
 def amocrm(**options: Any) -> None:
     """Первый перенос из amoCRM: покупатели, контакты и выигранные сделки.
 
-    Участники получают историю покупок и сразу верный сегмент. Баллы за прошлое не начисляются, пока не указан
-    --accrue-from; срок таких баллов считается от дня покупки. Сообщений никто не получает. Прерванный перенос
-    продолжается той же командой, повтор ничего не меняет.
+    Участники получают историю покупок и сразу верный сегмент. Баллы за прошлое не начисляются: прежние остатки
+    внесёт kopilka import balances. Сообщений никто не получает. Прерванный перенос продолжается той же командой,
+    повтор ничего не меняет.
     """
     given = Options(**options)
     with runtime() as rt:
@@ -73,7 +68,6 @@ class Options:
 
     pipelines: Sequence[str]
     all_contacts: bool
-    accrue_from: str | None
     no_push: bool
     dry_run: bool
     anew: bool
@@ -81,11 +75,10 @@ class Options:
     rejects: Path
     as_json: bool
 
-    def asked(self, rt: Runtime) -> Asked:
+    def asked(self) -> Asked:
         from flows.crm_import import Asked  # noqa: PLC0415
 
-        since = None if self.accrue_from is None else _since(self.accrue_from, rt)
-        return Asked(tuple(self.pipelines), self.all_contacts, since, not self.no_push)
+        return Asked(tuple(self.pipelines), self.all_contacts, not self.no_push)
 
 
 def _work(rt: Runtime, one: CrmImport, given: Options) -> None:
@@ -134,7 +127,7 @@ def _begun(rt: Runtime, given: Options) -> CrmImport:
     from flows.errors import SetupIncomplete  # noqa: PLC0415
 
     try:
-        return begin(rt, given.asked(rt), anew=given.anew)
+        return begin(rt, given.asked(), anew=given.anew)
     except SetupIncomplete as failure:
         fail(str(failure), "kopilka init поможет заполнить файл правил")
     except ImportRunning as failure:
@@ -147,7 +140,7 @@ def _begun(rt: Runtime, given: Options) -> CrmImport:
 
 def _walk(one: CrmImport, steps: Iterator[Step]) -> None:
     """Does the steps with the progress in sight; whatever stops them, the next run goes on."""
-    from flows.crm_import import TITLES  # noqa: PLC0415
+    from flows.crm_import import TITLES, ReadLongAgo  # noqa: PLC0415
     from flows.errors import ConnectorError, SetupIncomplete  # noqa: PLC0415
     from flows.jobs import JobLost  # noqa: PLC0415
 
@@ -160,6 +153,8 @@ def _walk(one: CrmImport, steps: Iterator[Step]) -> None:
         _stopped(one, line, f"amoCRM не ответила: {failure}", _AGAIN)
     except SetupIncomplete as failure:
         _stopped(one, line, str(failure), "поправьте и повторите команду")
+    except ReadLongAgo:
+        _stopped(one, line, "amoCRM прочитана больше 12 часов назад", "повторите ту же команду: она прочитает заново")
     except JobLost:
         line.end()
         fail("Перенос перешёл к другому процессу", "следите за ним там")
@@ -201,7 +196,8 @@ def _show(found: Preview, timezone: str) -> None:
     notes = (
         (totals.without_phone, "без телефона: найти их можно по карте и контакту"),
         (totals.same_phone, "с телефоном, который есть и у другого контакта: разные участники, их объединяет человек"),
-        (totals.elsewhere, "с телефоном участника без контакта в amoCRM: проверьте, не один ли это человек"),
+        (found.recognised, "участников без контакта узнаны по телефону: история и баллы будут вместе"),
+        (totals.elsewhere, "с телефоном участника без контакта, но не точно он: проверьте, не один ли это человек"),
         (totals.gone, "контактов сделок в amoCRM больше нет"),
         (totals.without_contact, "сделок без контакта: в историю не войдут"),
         (totals.without_price, "сделок без суммы: покупками не считаются"),
@@ -214,9 +210,7 @@ def _show(found: Preview, timezone: str) -> None:
     click.echo("Сегмент                     было   станет")
     for line in found.segments:
         click.echo(f"  {line.title:<22} {line.before:>8} {line.after:>8}")
-    click.echo(
-        "Баллы: по действующим правилам за купленное с указанного дня" if found.earning else "Баллы за прошлое: нет"
-    )
+    click.echo("Баллы за прошлое: нет; прежние остатки внесёт kopilka import balances")
     if found.push_s is not None:
         click.echo(f"После переноса новые участники попадут в поля amoCRM примерно за {_duration(found.push_s)}")
 
@@ -225,16 +219,15 @@ def _is_agreed(found: Preview, given: Options) -> bool:
     """A program says --yes if it means it."""
     if given.dry_run:
         return False
-    if given.yes or (found.new_members == 0 and found.totals.deals == found.totals.old_orders):
+    if given.yes or (found.new_members + found.recognised == 0 and found.totals.deals == found.totals.old_orders):
         return True
     return not given.as_json and click.confirm("Перенести?", default=False)
 
 
 def _tell_done(counts: dict[str, int]) -> None:
     parts = [f"новых участников {counts.get('members', 0)}", f"покупок в истории {counts.get('orders', 0)}"]
+    parts += [f"узнано по телефону {counts['recognised']}"] if counts.get("recognised") else []
     parts += [f"связано с покупателями {counts['linked']}"] if counts.get("linked") else []
-    parts += [f"начислено по сделкам {counts['accrued']}"] if counts.get("accrued") else []
-    parts += [f"не удалось начислить {counts['left_out']}"] if counts.get("left_out") else []
     click.echo(f"Перенесено: {', '.join(parts)}.")
 
 
@@ -261,17 +254,6 @@ def _write_rejects(one: CrmImport, path: Path) -> int:
 def _tell_rejects(count: int, path: Path) -> None:
     if count:
         click.echo(f"Не вошло или требует внимания: {count}, причины в файле {path}")
-
-
-def _since(text: str, rt: Runtime) -> datetime:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        fail(f"Не понимаю день {text!r}", "пишите 2026-01-31")
-    since = calendar.at_local(day, datetime.min.time(), rt.programme.timezone)
-    if since > rt.now():
-        fail(f"День {text} ещё не наступил", "укажите прошедший или сегодняшний")
-    return since
 
 
 def _duration(seconds: int) -> str:

@@ -15,7 +15,7 @@ from flows.crm_desk import remember, save, segment_title, unsure_if_lost
 from flows.settle import SetupIncomplete, written_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from connector.amocrm.client import AmoCrm
     from flows.crm_desk import Desk
@@ -42,16 +42,18 @@ def push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Membe
     _find_customers(crm, desk, present)
     wanted = [member for member in present if segment_title(rt, member) or habits[member.id].has_bought]
     _create_customers(rt, crm, desk, wanted, segment_ids, habits)
+    untold = {member.id for member in present if has_segments and not _is_told(desk, member)}
+    foreign = _foreign_segments(crm, desk, untold, segment_ids)
     changes = {}
     for member in present:
         state = desk.states[member.id]
         if state.customer_ref is None:
             continue
         change = habits[member.id].change(state.customer_ref)
-        is_told = state.pushed_segment == (member.segment_code or NO_SEGMENT) and state.unsure_until is None
-        if has_segments and not is_told:
+        if member.id in untold:
             title = segment_title(rt, member)
-            change = replace(change, segment_ids=(segment_ids[title],) if title else ())
+            own = (segment_ids[title],) if title else ()
+            change = replace(change, segment_ids=(*foreign.get(state.customer_ref, ()), *own))
         if change != CustomerChange(state.customer_ref):
             changes[member.id] = change
     writing = [member for member in present if member.id in changes]
@@ -66,6 +68,26 @@ def push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Membe
         desk.states[member.id] = replace(desk.states[member.id], pushed_segment=member.segment_code or NO_SEGMENT)
     save(rt, desk)
     crm_habits.save(rt, [habits[member.id] for member in present if desk.states[member.id].customer_ref is not None])
+
+
+def _is_told(desk: Desk, member: Member) -> bool:
+    """Whether the member's customer surely stands in his segment."""
+    state = desk.states[member.id]
+    return state.pushed_segment == (member.segment_code or NO_SEGMENT) and state.unsure_until is None
+
+
+def _foreign_segments(
+    crm: AmoCrm, desk: Desk, member_ids: Collection[int], ours: Mapping[str, int]
+) -> dict[int, tuple[int, ...]]:
+    """The shop's own segments of these members' customers: amoCRM replaces the whole set, so they are written back."""
+    refs = [ref for one in sorted(member_ids) if (ref := desk.states[one].customer_ref) is not None]
+    if not refs:
+        return {}
+    desk.hold()
+    own = set(ours.values())
+    return {
+        ref: tuple(one for one in known.segment_ids if one not in own) for ref, known in crm.customers(refs).items()
+    }
 
 
 def _mode(rt: Runtime, crm: AmoCrm) -> str:

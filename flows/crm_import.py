@@ -2,7 +2,7 @@
 
 Three steps, each taken up where it was stopped: reading (`crm_import_reading.py`) writes nothing but what it has read;
 the preview says what would change; writing (`crm_import_writing.py`) makes members and orders. Nobody is welcomed,
-nobody is written to, and the past earns nothing unless the owner says from which day on it does.
+nobody is written to, and the past earns nothing: points owed for it come with `import balances`.
 """
 
 from __future__ import annotations
@@ -50,19 +50,20 @@ class OtherOptions(Exception):
         self.words = words
 
 
+class ReadLongAgo(Exception):
+    """What was read and shown is no more so: the next run reads anew."""
+
+
 @dataclass(frozen=True)
 class Asked:
-    """What the owner wants. `pipelines`: names of further funnels whose won deals are purchases; `accrue_from`: what
-    was bought since then earns points by the present rules."""
+    """What the owner wants. `pipelines`: names of further funnels whose won deals are purchases."""
 
     pipelines: tuple[str, ...] = ()
     all_contacts: bool = False
-    accrue_from: datetime | None = None
     push: bool = True
 
     def stored(self) -> dict[str, Any]:
-        at = None if self.accrue_from is None else self.accrue_from.isoformat()
-        return {"pipelines": sorted(self.pipelines), "all": self.all_contacts, "accrue_from": at, "push": self.push}
+        return {"pipelines": sorted(self.pipelines), "all": self.all_contacts, "push": self.push}
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,17 @@ class CrmImport:
 
     def preview(self) -> Preview:
         """What writing would change."""
-        asked = self._asked
-        return crm_import_preview.preview(self._rt, self.read_from, accrue_from=asked.accrue_from, push=asked.push)
+        return crm_import_preview.preview(self._rt, self.read_from, push=self._asked.push)
 
     def write(self) -> Iterator[Step]:
-        """Writes what is not written yet. Raises JobLost, DatabaseAway."""
+        """Writes what is not written yet. Raises ReadLongAgo, JobLost, DatabaseAway."""
         if self.phase == READY:
+            if self._rt.now() - self.read_from > READ_LIFE:
+                raise ReadLongAgo
             self._enter(WRITING[0])
         while self.phase in WRITING:
             phase = self.phase
-            for _ in crm_import_writing.write(self._run, phase, self._asked.accrue_from, push=self._asked.push):
+            for _ in crm_import_writing.write(self._run, phase, push=self._asked.push):
                 yield self._step(phase, is_guess=False)
             self._next_phase((*WRITING, OVER))
         self._rt.bell.ring("outbox", 0)
@@ -195,6 +197,5 @@ def _words(stored: Mapping[str, Any]) -> str:
     """The options of an import that was begun, as one types them."""
     parts = [f"--pipeline «{name}»" for name in stored["pipelines"]]
     parts += ["--all-contacts"] if stored["all"] else []
-    parts += [] if stored["accrue_from"] is None else [f"--accrue-from {stored['accrue_from'][:10]}"]
     parts += [] if stored["push"] else ["--no-push"]
     return " ".join(parts) or "без параметров"

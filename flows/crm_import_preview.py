@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
 from connector.amocrm.api import WRITE_BATCH
+from flows import crm_import_known
 from flows.order_sheet import FOR_EVER
 from loyalty import calendar, segments
 from loyalty.segments import Standing
 from storage import crm_import as storage
+from storage import crm_import_known as known_people
 from storage import crm_import_preview as reading
 from storage.crm_import import Reject
 
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from storage.crm_import_preview import Buyer, Totals
 
 CHUNK = 5_000
-FIELDS_REQUESTS, CUSTOMERS_REQUESTS = 2, 2
-"""Of one batch of new members: their contacts are read and changed, customers are made and linked."""
+FIELDS_REQUESTS, CUSTOMERS_REQUESTS = 2, 4
+"""Of one batch of new members: their contacts are read and changed; customers are made and linked, or found, read and
+put into their segments."""
 
 CONTACTS_NAMED = 5
 """Namesakes by phone that are named in a reject's reason."""
@@ -42,24 +45,27 @@ class SegmentLine:
 
 @dataclass(frozen=True)
 class Preview:
-    """`new_members`: contacts that become members; `push_s`: how long the CRM will be told of them, None: it is not."""
+    """`new_members`: contacts that become members; `recognised`: members who get their contact; `push_s`: how
+    long the CRM will be told of them, None: it is not."""
 
     totals: Totals
     years: Sequence[tuple[int, int]]
     new_members: int
+    recognised: int
     segments: Sequence[SegmentLine]
-    earning: bool
     push_s: int | None
 
 
-def preview(rt: Runtime, read_from: datetime, *, accrue_from: datetime | None, push: bool) -> Preview:
+def preview(rt: Runtime, read_from: datetime, *, push: bool) -> Preview:
     with rt.db.begin() as tx:
         totals = reading.totals(tx, read_from=read_from)
         years = reading.by_year(tx, rt.programme.timezone, read_from=read_from)
         before = reading.count_by_segment(tx)
-    new_members = totals.contacts - totals.known
-    push_s = _push_s(rt, new_members) if push and rt.crm is not None else None
-    return Preview(totals, years, new_members, _segments(rt, before), accrue_from is not None, push_s)
+    known = {one.contact_ref: one.member_id for one in crm_import_known.matches(rt)}
+    totals = replace(totals, elsewhere=totals.elsewhere - len(known))
+    new_members = totals.contacts - totals.known - len(known)
+    push_s = _push_s(rt, new_members + len(known)) if push and rt.crm is not None else None
+    return Preview(totals, years, new_members, len(known), _segments(rt, before, known), push_s)
 
 
 def _push_s(rt: Runtime, members: int) -> int:
@@ -78,9 +84,23 @@ def rejects(rt: Runtime) -> Iterator[Reject]:
                 others = [str(other) for other in refs if other != ref][:CONTACTS_NAMED]
                 tail = f"Телефон {phone} есть и у контакта {', '.join(others)}: это разные участники"
                 yield Reject("contact", ref, tail)
+    yield from _doubtful(rt)
 
 
-def _segments(rt: Runtime, before: dict[str | None, int]) -> list[SegmentLine]:
+def _doubtful(rt: Runtime) -> Iterator[Reject]:
+    """Contacts with the phone of a member who has no contact, and not surely his."""
+    sure = {one.contact_ref for one in crm_import_known.matches(rt)}
+    with rt.db.begin() as tx:
+        for ref, phone, member_id in known_people.doubtful(tx):
+            if ref not in sure:
+                reason = (
+                    f"Телефон {phone} есть и у участника {member_id}, которого amoCRM не знает: если это один человек, "
+                    "объедините их (kopilka member merge)"
+                )
+                yield Reject("contact", ref, reason)
+
+
+def _segments(rt: Runtime, before: dict[str | None, int], known: dict[int, int]) -> list[SegmentLine]:
     programme = rt.programme
     after = Counter(before)
     now = rt.now()
@@ -88,7 +108,7 @@ def _segments(rt: Runtime, before: dict[str | None, int]) -> list[SegmentLine]:
     seen = 0
     while True:
         with rt.db.begin() as tx:
-            chunk = reading.buyers(tx, after=seen, window_from=window_from, limit=CHUNK)
+            chunk = reading.buyers(tx, known, after=seen, window_from=window_from, limit=CHUNK)
         if not chunk:
             break
         seen = chunk[-1].contact_ref
@@ -96,8 +116,8 @@ def _segments(rt: Runtime, before: dict[str | None, int]) -> list[SegmentLine]:
             after[_code(rt, one, now)] += 1
             after[one.segment_code] -= one.is_member
     rules = [(rule.code, rule.title) for rule in programme.segments]
-    known = [code for code, _title in rules]
-    others = [(code, code) for code in sorted({*before, *after} - {*known, None}, key=str) if code is not None]
+    codes = [code for code, _title in rules]
+    others = [(code, code) for code in sorted({*before, *after} - {*codes, None}, key=str) if code is not None]
     named: list[tuple[str | None, str]] = [(None, "без сегмента"), *rules, *others]
     return [SegmentLine(code, title, before.get(code, 0), after.get(code, 0)) for code, title in named]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -85,9 +85,10 @@ def _deals(run: Run, pipelines: Sequence[str]) -> Iterator[bool]:
     read_from = datetime.fromisoformat(run.progress.place["read_from"])
 
     def keep(tx: sa.Connection, rows: Sequence[SoldDeal]) -> dict[str, int]:
-        deals = [_read_deal(one, followed, read_from) for one in rows if not one.is_deleted]
+        deals = [read_deal(one, followed, read_from) for one in rows]
         storage.add_deals(tx, deals)
-        storage.reject(tx, [found for one in rows for found in _deal_rejects(one, read_from)])
+        told = zip(rows, deals, strict=True)
+        storage.reject(tx, [found for one, kept in told for found in _deal_rejects(one, kept.bought_at >= read_from)])
         return {"deals": len(deals)}
 
     yield from _pages(run, lambda: crm.sold_span(stages), lambda place: crm.sold_deals(stages, place), keep)
@@ -225,21 +226,32 @@ def _guess(progress: Progress, last_id: int | None) -> int | None:
     return max(progress.done, round(progress.done * (last - first) / (last_id - first)))
 
 
-def _read_deal(deal: SoldDeal, followed: Collection[tuple[int, int]], read_from: datetime) -> ReadDeal:
-    """A deal bought since the reading began is only remembered: its hook does the rest, its buyer is not ours yet."""
+def read_deal(deal: SoldDeal, followed: Collection[tuple[int, int]], read_from: datetime) -> ReadDeal:
+    """A deal bought since the reading began is only remembered: its hook does the rest, its buyer is not ours yet. So
+    is one in the bin, without a buyer: restored one day it earns nothing. A deal of a funnel that is not followed has
+    no ordinary way to go and is always of the past."""
+    is_stage = (deal.pipeline_id, deal.status_id) in followed
+    bought_at = deal.sold_at
+    if not is_stage or not _is_new(deal, read_from):
+        bought_at = min(bought_at, read_from - timedelta(seconds=1))
     return ReadDeal(
         deal_ref=deal.id,
-        contact_ref=None if deal.sold_at >= read_from else deal.contact_id,
-        price_kopecks=deal.price_kopecks or 0,
-        is_stage=(deal.pipeline_id, deal.status_id) in followed,
-        bought_at=deal.sold_at,
+        contact_ref=None if deal.is_deleted or bought_at >= read_from else deal.contact_id,
+        price_kopecks=0 if deal.is_deleted else deal.price_kopecks or 0,
+        is_stage=is_stage,
+        bought_at=bought_at,
     )
 
 
-def _deal_rejects(deal: SoldDeal, read_from: datetime) -> list[Reject]:
+def _is_new(deal: SoldDeal, read_from: datetime) -> bool:
+    """Whether it was surely bought since: an open deal that was changed a moment ago may stand paid for years."""
+    return not deal.is_deleted and deal.sold_at >= read_from and (deal.is_closed or deal.made_at >= read_from)
+
+
+def _deal_rejects(deal: SoldDeal, is_new: bool) -> list[Reject]:
     if deal.is_deleted:
         return [Reject("deal", deal.id, "Сделка удалена: в историю не вошла")]
-    if deal.sold_at >= read_from:
+    if is_new:
         return []
     reasons = ["У сделки нет контакта: чья покупка, не известно"] if deal.contact_id is None else []
     if deal.price_kopecks is None:

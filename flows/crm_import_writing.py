@@ -1,4 +1,4 @@
-"""The writing half of an import: members, their history, their segments; points only for what the owner asks for.
+"""The writing half of an import: members, their history, their segments. No point moves.
 
 One piece is one transaction of many contacts, and whatever it makes is found again by its key in the CRM: a run that
 was killed, repeated or overtaken by a hook makes nothing twice. Segments are set without events: nobody is written to.
@@ -6,61 +6,52 @@ was killed, repeated or overtaken by a hook makes nothing twice. Segments are se
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-import structlog
-
-from flows import book, points
+from flows import book, crm_import_known
 from flows.deals import DEAL_SOURCE
 from flows.order_sheet import FOR_EVER
 from loyalty import calendar, segments
-from loyalty.account import PointsMissing
 from loyalty.segments import Standing
 from storage import crm_import_writing as storage
-from storage import inbox, orders, outbox, segment_review
+from storage import inbox, outbox, segment_review
 from storage.crm_import_writing import Terms
-from storage.db import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import sqlalchemy as sa
+
     from flows.jobs import Progress, Run
     from flows.runtime import Runtime
-    from storage.crm_import_writing import EarningOrder
 
-PHASES = ("members", "strays", "living", "points")
+PHASES = ("known", "members", "strays", "living")
 TITLES = {
+    "known": "Узнанные по телефону",
     "members": "Участники и история",
     "strays": "Сделки без контакта",
     "living": "Сделки этого часа",
-    "points": "Начисление",
 }
 CHUNK_CONTACTS = 500
 CHUNK_DEALS = 500
-CHUNK_EARNING = 100
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-
-_log = structlog.get_logger(__name__)
 
 
-def write(run: Run, phase: str, accrue_from: datetime | None, *, push: bool) -> Iterator[None]:
+def write(run: Run, phase: str, *, push: bool) -> Iterator[None]:
     """The pieces of one phase."""
     terms = Terms(
         read_from=datetime.fromisoformat(run.progress.place["read_from"]),
-        accrue_from=accrue_from,
         rules_version=run.rt.rules_version,
         on_stage="stage" in run.rt.programme.accrual.earn_on,
     )
-    if phase == "members":
+    if phase == "known":
+        yield from crm_import_known.recognise(run, push=push)
+    elif phase == "members":
         yield from _members(run, terms, push=push)
     elif phase == "strays":
         yield from _strays(run, terms)
-    elif phase == "living":
+    else:
         yield from _living(run, terms)
-    elif accrue_from is not None:
-        yield from _points(run)
 
 
 def _members(run: Run, terms: Terms, *, push: bool) -> Iterator[None]:
@@ -167,44 +158,6 @@ def _deals(
 
 def _piece(run: Run, refs: Sequence[int], work: Callable[[sa.Connection, Sequence[int]], Progress]) -> None:
     run.piece(lambda tx: work(tx, refs))
-
-
-def _points(run: Run) -> Iterator[None]:
-    """The oldest purchase first, each in a transaction of its own and dated by its day. Whoever is refused is left out:
-    his order stays uncounted and the next hook of its deal tries again."""
-    if run.progress.total is None:
-        with run.rt.db.begin() as tx:
-            total = storage.count_earning(tx)
-        run.begin(total)
-    while True:
-        after_at = datetime.fromisoformat(run.progress.place.get("after_at", LONG_AGO.isoformat()))
-        with run.rt.db.begin() as tx:
-            found = storage.next_earning(tx, after_at=after_at, after=_after(run), limit=CHUNK_EARNING)
-        if not found:
-            return
-        for one in found:
-            _earn(run, one)
-            yield
-
-
-def _earn(run: Run, one: EarningOrder) -> None:
-    rt = run.rt
-    place = {**run.progress.place, "after_at": one.paid_at.isoformat(), "after": one.id}
-
-    def work(tx: sa.Connection) -> Progress:
-        order = orders.lock(tx, one.id)
-        if order.counted_at is not None:  # its hook was quicker
-            return run.progress.plus(done=1, place=place)
-        points.converge_order(tx, rt, order, occurred_at=one.paid_at, now=rt.now())
-        return run.progress.plus(done=1, place=place, accrued=1)
-
-    try:
-        run.piece(work)
-    except sa.exc.ProgrammingError:  # our statement is wrong, for everybody
-        raise
-    except (sa.exc.DBAPIError, PointsMissing) as failure:
-        _log.error("order_left_out", order_id=one.id, error=refusal(failure) or str(failure))
-        run.piece(lambda _tx: run.progress.plus(done=1, place=place, left_out=1))
 
 
 def _after(run: Run) -> int:

@@ -54,12 +54,13 @@ class TooManyRows(Exception):
 @dataclass(frozen=True)
 class Asked:
     """What the owner wants. `name` names the import for ever; `lifetime`: of points whose row does not say it, None:
-    they do not burn."""
+    they do not burn; `also_credited`: those whom another import has credited get these points too."""
 
     name: str
     actor: str
     lifetime: Duration | None
     duplicates: Duplicates = "error"
+    also_credited: bool = False
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Summary:
             self.fraction += dropped
             self.blank_rows += row.part.points == 0
             self.cards_kept += verdict.is_card_kept
-        if verdict.points:
+        if verdict.points or verdict.outcome == "credited":
             self.elsewhere.update(verdict.elsewhere)
 
 
@@ -161,7 +162,7 @@ def run(rt: Runtime, spool: Spool, asked: Asked, tell: Told) -> Iterator[Step | 
 
 
 def _judge(rt: Runtime, spool: Spool, asked: Asked) -> Judge:
-    return Judge(asked.name, _terms(rt), spool.repeats(asked.duplicates), Met())
+    return Judge(asked.name, _terms(rt), spool.repeats(asked.duplicates), Met(), asked.also_credited)
 
 
 def _terms(rt: Runtime) -> importing_rows.Terms:

@@ -58,12 +58,14 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judge:
-    """What stays the same for all rows of an import. `met` grows with what was committed."""
+    """What stays the same for all rows of an import. `met` grows with what was committed; `also_credited`: people whom
+    another import has credited get these points too."""
 
     import_name: str
     terms: Terms
     repeats: Repeats
     met: Met
+    also_credited: bool = False
 
     def look(self, tx: sa.Connection, rows: Sequence[Row], *, now: datetime, lock: bool) -> Judged:
         """Verdicts for these rows; with `lock` they stay true until the transaction ends. Raises Restless."""
@@ -93,7 +95,8 @@ class Judge:
         here: set[int] = set()
         verdicts = []
         for row, repeat in zip(rows, repeats, strict=True):
-            verdict = self._with_card(row, judge(row, known, repeat, self.import_name))
+            verdict = judge(row, known, repeat, self.import_name, also_credited=self.also_credited)
+            verdict = self._with_card(row, verdict)
             member_id = verdict.member_id
             if member_id is not None and verdict.outcome in ("update", "same", "changed"):
                 is_second = member_id in here or member_id in self.met

@@ -156,11 +156,11 @@ def recognise(tx: sa.Connection, contact: Contact) -> None:
         return
     one = next(iter(known.values()))
     own = set(addresses.of_member(tx, one.id, "phone"))
-    if one.contact_ref is None and set(numbers) <= own and _may_be_same_name(one.name, contact.name):
+    if one.contact_ref is None and set(numbers) <= own and may_be_same_name(one.name, contact.name):
         members.move_contact(tx, one.id, contact.id)
 
 
-def _may_be_same_name(first: str, second: str) -> bool:
+def may_be_same_name(first: str, second: str) -> bool:
     """«Анна» and «Петрова Анна» may be one person; an empty name says nothing."""
     words = [set(name.casefold().replace("ё", "е").split()) for name in (first, second)]
     return not all(words) or bool(words[0] & words[1])

@@ -124,9 +124,8 @@ def _night_work(rt: Runtime, now: datetime) -> int:
 
 def _forget_what_is_old(rt: Runtime, now: datetime) -> None:
     """Once an hour, in small steps: raw bodies are kept no longer than design section 4 allows, answers to repeated
-    API calls for a day, closed deliveries of outgoing webhooks and what links were
-    asked with as long as bodies, letters to buyers a while longer than
-    anybody asks about them."""
+    API calls for a day, closed deliveries of outgoing webhooks and what links were asked with as long as bodies,
+    letters to buyers a while longer than anybody asks about them."""
     with rt.db.begin() as tx:
         last = installation.heartbeats(tx).get(RETENTION)
         if last is not None and timedelta(0) <= now - last < RETENTION_EVERY:  # a time to come is a wrong clock's

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 NameKind = Literal["phone", "contact", "card", "email"]
 Name = tuple[NameKind, str]
-Outcome = Literal["new", "update", "same", "changed", "duplicate", "summed", "ambiguous", "error"]
-REJECTED: frozenset[Outcome] = frozenset({"duplicate", "ambiguous", "error"})
+Outcome = Literal["new", "update", "same", "changed", "credited", "duplicate", "summed", "ambiguous", "error"]
+REJECTED: frozenset[Outcome] = frozenset({"credited", "duplicate", "ambiguous", "error"})
 """A person must mend these rows."""
 
 RULE = "import.balance"
@@ -113,8 +113,8 @@ _NOTHING = Additions()
 
 @dataclass(frozen=True)
 class Verdict:
-    """`parts`: points to credit. `elsewhere`: other imports that have credited this member. `is_card_kept`: the row
-    names another card than the member has; his own stays."""
+    """`parts`: points to credit. `elsewhere`: other imports that have credited this member; without the owner's word
+    that is a reason to leave him out. `is_card_kept`: the row names another card than he has; his own stays."""
 
     outcome: Outcome
     reason: str = ""
@@ -150,8 +150,9 @@ def import_of(key: str) -> str:
     return key.split(":")[1]
 
 
-def judge(row: Row, known: Known, repeat: Repeat | None, import_name: str) -> Verdict:
-    """What to do with the row. The caller holds the locks of those it names, or only shows a plan."""
+def judge(row: Row, known: Known, repeat: Repeat | None, import_name: str, *, also_credited: bool = False) -> Verdict:
+    """What to do with the row; `also_credited`: even if another import has credited its person. The caller holds the
+    locks of those it names, or only shows a plan."""
     refused = _refused_by_itself(row, repeat)
     if refused is not None:
         return refused
@@ -163,7 +164,8 @@ def judge(row: Row, known: Known, repeat: Repeat | None, import_name: str) -> Ve
         members = ", ".join(map(str, sorted(ids)))
         return Verdict("ambiguous", f"подходят участники {members}: объедините их (kopilka member merge) или уточните")
     if ids:
-        return _for_known(row, known, known.people[next(iter(ids))], wanted, key)
+        verdict = _for_known(row, known, known.people[next(iter(ids))], wanted, key)
+        return verdict if also_credited or not verdict.parts or not verdict.elsewhere else _credited_elsewhere(verdict)
     if key in known.owners:
         return _credited_before(known, known.owners[key], wanted, key)
     return Verdict("new", parts=wanted)
@@ -235,6 +237,16 @@ def _for_known(row: Row, known: Known, person: Person, wanted: tuple[Part, ...],
     return Verdict(
         outcome, member_id=person.id, parts=wanted, adds=adds, elsewhere=elsewhere, is_card_kept=is_card_kept
     )
+
+
+def _credited_elsewhere(verdict: Verdict) -> Verdict:
+    """The same table under another name looks just like a second programme: only a person knows which it is."""
+    names = ", ".join(f"«{one}»" for one in verdict.elsewhere)
+    reason = (
+        f"остаток участника {verdict.member_id} уже внёс импорт {names}: если это он же, ничего не нужно, если другой "
+        "остаток, повторите с --also-credited"
+    )
+    return Verdict("credited", reason, verdict.member_id, elsewhere=verdict.elsewhere)
 
 
 def _credited_before(known: Known, owner_id: int, wanted: tuple[Part, ...], key: str) -> Verdict:

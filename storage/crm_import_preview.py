@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from loyalty.segments import Purchases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
 # Phones that several contacts of the import have.
@@ -103,8 +103,10 @@ class Buyer:
 _BUYERS = sa.text(
     """
     WITH chosen AS MATERIALIZED (
-        SELECT c.contact_ref, COALESCE(m.merged_into_id, m.id) AS member_id
+        SELECT c.contact_ref, COALESCE(m.merged_into_id, m.id, known.member_id) AS member_id
         FROM crm_import_contact c LEFT JOIN member m ON m.contact_ref = c.contact_ref
+            LEFT JOIN unnest(CAST(:refs AS bigint[]), CAST(:ids AS bigint[])) AS known (contact_ref, member_id)
+                ON known.contact_ref = c.contact_ref
         WHERE c.state = 'read' AND c.contact_ref > :after ORDER BY c.contact_ref LIMIT :limit
     ), bought AS (
         SELECT ch.contact_ref, d.bought_at AS at, d.price_kopecks AS kopecks FROM chosen ch
@@ -127,8 +129,13 @@ _BUYERS = sa.text(
 )
 
 
-def buyers(tx: sa.Connection, *, after: int, window_from: datetime, limit: int) -> Sequence[Buyer]:
-    """What the import will make of contacts with ids above `after`; writes nothing."""
+def buyers(
+    tx: sa.Connection, known: Mapping[int, int], *, after: int, window_from: datetime, limit: int
+) -> Sequence[Buyer]:
+    """What the import will make of contacts with ids above `after`; `known`: members by the contacts they will get, in
+    the order of those. Writes nothing."""
+    refs = [ref for ref in known if ref > after][:limit]
+    parameters = {"refs": refs, "ids": [known[ref] for ref in refs]}
     return [
         Buyer(
             row.contact_ref,
@@ -138,7 +145,7 @@ def buyers(tx: sa.Connection, *, after: int, window_from: datetime, limit: int) 
             row.manual_segment_code,
             Purchases(row.orders, row.kopecks, row.orders_ever, row.kopecks_ever),
         )
-        for row in tx.execute(_BUYERS, {"after": after, "window_from": window_from, "limit": limit})
+        for row in tx.execute(_BUYERS, {**parameters, "after": after, "window_from": window_from, "limit": limit})
     ]
 
 

@@ -66,11 +66,19 @@ _CUSTOMERS = sa.text(
     RETURNING member_id
     """
 )
-# A deal that somebody moved within the last day and whose hook waits for a worker is that worker's.
-_IS_PAST = """
-    d.bought_at < :read_from AND NOT (d.bought_at >= CAST(:read_from AS timestamptz) - interval '1 day' AND EXISTS (
-        SELECT FROM inbox i WHERE i.source = 'amocrm.deal' AND i.external_id = d.deal_ref::text
-            AND i.state IN ('waiting', 'working')))
+# What was read of it may be no more so: it was spoken of since, or will be.
+_IS_TOUCHED = """(d.is_stage AND EXISTS (SELECT FROM inbox i
+    WHERE i.source = 'amocrm.deal' AND i.external_id = d.deal_ref::text
+        AND (i.received_at >= :read_from OR i.finished_at >= :read_from OR i.state IN ('waiting', 'working'))))
+"""
+# A deal that somebody moved within the last day and whose hook waits for a worker is that worker's. A touched one is
+# remembered as past but not as bought, and looked at again; where stages say nothing, no look would ever count it.
+_IS_PAST = f"""
+    d.bought_at < :read_from AND NOT (
+        d.is_stage AND d.bought_at >= CAST(:read_from AS timestamptz) - interval '1 day' AND EXISTS (
+            SELECT FROM inbox i WHERE i.source = 'amocrm.deal' AND i.external_id = d.deal_ref::text
+                AND i.state IN ('waiting', 'working'))
+    ) AND (:on_stage OR NOT {_IS_TOUCHED})
 """
 
 
@@ -81,15 +89,12 @@ def _add_orders(which: str) -> sa.TextClause:
             kept_kopecks, is_kept, paid_at, counted_at, rules_version, earn_cap, is_imported, created_at)
         SELECT deal_ref, member_id, price_kopecks, is_stage,
             CASE WHEN NOT is_stage THEN price_kopecks END, CASE WHEN NOT is_stage THEN bought_at END,
-            CASE WHEN earns OR member_id IS NULL THEN 0 ELSE price_kopecks END,
-            price_kopecks > 0 AND NOT earns AND member_id IS NOT NULL, bought_at,
-            CASE WHEN NOT earns THEN bought_at END, CASE WHEN NOT earns THEN :version END,
-            CASE WHEN NOT earns THEN 0 END, true, :now
+            CASE WHEN member_id IS NULL OR is_touched THEN 0 ELSE price_kopecks END,
+            price_kopecks > 0 AND member_id IS NOT NULL AND NOT is_touched, bought_at,
+            bought_at, :version, 0, true, :now
         FROM (
             SELECT d.deal_ref, d.price_kopecks, d.bought_at, d.is_stage AND :on_stage AS is_stage,
-                COALESCE(m.merged_into_id, m.id) AS member_id,
-                COALESCE(d.bought_at >= CAST(:accrue_from AS timestamptz), false) AND d.price_kopecks > 0
-                    AND m.id IS NOT NULL AS earns
+                COALESCE(m.merged_into_id, m.id) AS member_id, {_IS_TOUCHED} AS is_touched
             FROM crm_import_deal d LEFT JOIN member m ON m.contact_ref = d.contact_ref
             WHERE {which} AND {_IS_PAST}
         ) AS past
@@ -107,22 +112,15 @@ _NEXT_STRAY = sa.text(
     ORDER BY d.deal_ref LIMIT :limit
     """
 )
-# Bought since the reading began, or known to us and not counted: the ordinary way of a deal is theirs.
+# Bought or touched since the reading began, or known to us and not counted: the ordinary way of a deal is theirs.
 _NEXT_LIVING = sa.text(
-    """
+    f"""
     SELECT d.deal_ref FROM crm_import_deal d LEFT JOIN orders o ON o.deal_ref = d.deal_ref
     WHERE d.deal_ref > :after AND (
         (d.bought_at >= :read_from AND o.counted_at IS NULL)
-        OR (o.id IS NOT NULL AND o.counted_at IS NULL AND o.paid_at IS NULL))
+        OR (o.id IS NOT NULL AND o.counted_at IS NULL AND o.paid_at IS NULL) OR {_IS_TOUCHED})
     ORDER BY d.deal_ref LIMIT :limit
-    """
-)
-_NEXT_EARNING = sa.text(
-    """
-    SELECT id, paid_at FROM orders WHERE counted_at IS NULL AND paid_at IS NOT NULL AND member_id IS NOT NULL
-        AND (paid_at, id) > (:after_at, :after)
-    ORDER BY paid_at, id LIMIT :limit
-    """
+    """  # noqa: S608
 )
 _SET_SEGMENTS = sa.text(
     """
@@ -136,21 +134,12 @@ _SET_SEGMENTS = sa.text(
 
 @dataclass(frozen=True)
 class Terms:
-    """How the import's deals are to be taken: `read_from` ends the past, `accrue_from` begins what earns (None: nothing
-    does), `on_stage`: a paid stage makes an order paid by the rules of this version."""
+    """How the import's deals are to be taken: `read_from` ends the past, `on_stage`: a paid stage makes an order paid
+    by the rules of this version."""
 
     read_from: datetime
-    accrue_from: datetime | None
     rules_version: str
     on_stage: bool
-
-
-@dataclass(frozen=True)
-class EarningOrder:
-    """An order that waits for its points."""
-
-    id: int
-    paid_at: datetime
 
 
 def next_contacts(tx: sa.Connection, *, after: int, limit: int) -> Sequence[int]:
@@ -211,17 +200,6 @@ def next_living(tx: sa.Connection, *, after: int, read_from: datetime, limit: in
     return list(tx.execute(_NEXT_LIVING, {"after": after, "read_from": read_from, "limit": limit}).scalars())
 
 
-def next_earning(tx: sa.Connection, *, after_at: datetime, after: int, limit: int) -> Sequence[EarningOrder]:
-    """Orders of the import that wait for their points, the oldest purchase first."""
-    found = tx.execute(_NEXT_EARNING, {"after_at": after_at, "after": after, "limit": limit})
-    return [EarningOrder(row.id, row.paid_at) for row in found]
-
-
-def count_earning(tx: sa.Connection) -> int:
-    statement = "SELECT count(*) FROM orders WHERE counted_at IS NULL AND paid_at IS NOT NULL AND member_id IS NOT NULL"
-    return int(tx.execute(sa.text(statement)).scalar_one())
-
-
 def lock_members(tx: sa.Connection, member_ids: Sequence[int]) -> None:
     statement = sa.text("SELECT id FROM member WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
     tx.execute(statement, {"ids": list(member_ids)})
@@ -242,7 +220,6 @@ def _parameters(refs: Sequence[int], terms: Terms, now: datetime) -> dict[str, o
     return {
         "refs": list(refs),
         "read_from": terms.read_from,
-        "accrue_from": terms.accrue_from,
         "version": terms.rules_version,
         "on_stage": terms.on_stage,
         "now": now,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from kopilka_testing import (
     ACCOUNT_ID,
     CRM_TOKEN,
@@ -37,6 +39,17 @@ from storage.db import Database
 TEMPLATE = "kopilka_template"
 SHORT_KEY_BITS = 1024
 """Reading a key of 2048 bits takes 35 ms, and every test's product reads three."""
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A command run in a test sets the logs of its process up: the next test must find them as the first did."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ class Page(Generic[One]):
 @dataclass(frozen=True)
 class SoldDeal:
     """A deal as history needs it. `price_kopecks` is None where the CRM's price cannot be read; `sold_at`: when it was
-    closed, or changed last if it is not closed yet."""
+    closed, or changed last if it is not closed yet; `made_at` and `is_closed` say how much that is worth."""
 
     id: int
     pipeline_id: int
@@ -53,6 +53,8 @@ class SoldDeal:
     contact_id: int | None
     is_deleted: bool
     sold_at: datetime
+    made_at: datetime
+    is_closed: bool
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ def _sold(row: Row) -> SoldDeal:
         contact_id=_main_contact(row),
         is_deleted=row.get("is_deleted") is True,
         sold_at=sold_at,
+        made_at=instant(row, "created_at") or sold_at,
+        is_closed=bool(row.get("closed_at")),
     )
 
 

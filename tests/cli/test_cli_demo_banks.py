@@ -76,7 +76,11 @@ def test_the_demo_plays_by_the_shipped_rules(env: dict[str, str]) -> None:
     assert shipped.amocrm is not None
     links = {"payment_link": "Ссылка на оплату"}
     assert demo.amocrm == replace(
-        shipped.amocrm, lead_fields={**shipped.amocrm.lead_fields, **links}, mark_invoices=True
+        shipped.amocrm,
+        lead_fields={**shipped.amocrm.lead_fields, **links},
+        mark_invoices=True,
+        purchases=True,
+        next_purchase=True,
     )
     assert demo.payment_links is not None
     assert {one.provider for one in demo.acquirers} == ACQUIRERS.keys()

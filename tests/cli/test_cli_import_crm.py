@@ -107,8 +107,6 @@ def test_the_progress_says_that_a_total_is_a_guess(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--accrue-from", "вчера"), "Не понимаю день"),
-        (("--accrue-from", "2999-01-01"), "ещё не наступил"),
         (("--pipeline", "Нет такой"), "нет воронки «Нет такой»"),
     ],
 )

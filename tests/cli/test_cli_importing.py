@@ -193,6 +193,21 @@ def test_a_balance_that_was_changed_since_is_written_beside(kopilka: Kopilka, rt
     assert points(rt) == {ANNA: 300}
 
 
+def test_a_renamed_file_with_yes_credits_nobody_twice_and_says_so(kopilka: Kopilka, rt: Runtime) -> None:
+    for name in ("o.csv", "o (1).csv"):
+        Path(name).write_text("Телефон;Баланс\n89161234567;300\n")
+    kopilka("o.csv", "--yes")
+
+    shown = kopilka("o (1).csv", "--yes", "--strict")
+    told = done(kopilka("o (1).csv", "--yes", "--json", "--also-credited"))
+
+    assert shown.exit_code == 1
+    assert 'повторите с --name "o"' in shown.output
+    assert "уже внёс импорт «o»" in Path("o (1).csv.rejects.csv").read_text("utf-8-sig")
+    assert (told["update"], told["points"]) == (1, 300)
+    assert points(rt) == {ANNA: 600}
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "mend"),
     [

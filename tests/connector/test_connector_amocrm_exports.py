@@ -95,6 +95,7 @@ def test_a_deal_is_sold_when_it_was_closed_or_changed_last(crm: AmoCrm, amo: Any
     closed, changed = crm.sold_deals(STAGES, Place()).rows
 
     at = datetime(2025, 10, 20, 16, 1, 12, tzinfo=UTC)
-    assert closed == SoldDeal(1, 77, 142, 1000, 6, is_deleted=False, sold_at=at)
+    made_at = datetime.fromtimestamp(1, UTC)
+    assert closed == SoldDeal(1, 77, 142, 1000, 6, is_deleted=False, sold_at=at, made_at=made_at, is_closed=True)
     assert (changed.price_kopecks, changed.contact_id, changed.is_deleted) == (None, None, True)
     assert changed.sold_at == datetime.fromtimestamp(1_700_000_000, UTC)

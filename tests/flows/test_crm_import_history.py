@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from crm_import_world import facts, hooks_of, import_all, one_value, real_time, rows, years_of
+from crm_import_world import began_long_ago, facts, hooks_of, import_all, one_value, real_time, rows, years_of
 from kopilka_testing import CRM_TOKEN, Shop, StandingClock, hook_body, posted, settle, tbank_body
 
-from flows import health, inbox, lookup
-from flows.crm_import import Asked
+from connector.amocrm.exports import SoldDeal
+from flows import crm_import, crm_import_reading, health, inbox, lookup
+from flows.crm_import import Asked, ReadLongAgo
 from flows.runtime import Runtime
 
 pytestmark = pytest.mark.slow
@@ -132,6 +134,7 @@ def test_a_new_purchase_after_the_import_earns_at_the_rate_of_the_segment_histor
 def test_a_deal_won_while_we_import_goes_the_ordinary_way_and_earns(
     rt: Runtime, shop: Shop, clock: StandingClock
 ) -> None:
+    began_long_ago(rt)
     clock.at -= timedelta(hours=1)
     deal_id, contact_id = shop.deal(4_990, status="Успешно реализовано")
 
@@ -145,8 +148,111 @@ def test_a_deal_won_while_we_import_goes_the_ordinary_way_and_earns(
     assert deal_id == one_value(rt, "SELECT deal_ref FROM orders")
 
 
+def test_what_was_refunded_between_reading_and_writing_is_not_bought_and_earns_nothing_later(
+    rt: Runtime, shop: Shop
+) -> None:
+    began_long_ago(rt)
+    deal_id, _ = shop.deal(4_990, status="Оплачен")
+    one = crm_import.begin(rt, Asked())
+    list(one.read())
+    shop.move(deal_id, "Возврат")
+    inbox.accept_hook(rt, hook_body(deal_id))
+    settle(rt)
+
+    list(one.write())
+    one.finish()
+    settle(rt)
+
+    assert rows(rt, "SELECT is_kept, kept_kopecks FROM orders") == [(False, 0)]
+    assert rows(rt, STANDING)[0][1] is None, "nobody is in a segment by what he has given back"
+
+    shop.move(deal_id, "Оплачен")
+    inbox.accept_hook(rt, hook_body(deal_id))
+    settle(rt)
+
+    assert rows(rt, "SELECT is_kept, kept_kopecks FROM orders") == [(True, 499_000)]
+    assert one_value(rt, NO_POINTS) == 0
+    assert health.verify_ledger(rt).is_whole
+
+
+def test_a_deal_touched_and_still_paid_stays_in_history_without_points(rt: Runtime, shop: Shop) -> None:
+    deal_id, _ = shop.deal(4_990, status="Успешно реализовано")
+    one = crm_import.begin(rt, Asked())
+    list(one.read())
+    inbox.accept_hook(rt, hook_body(deal_id, action="update"))
+    settle(rt)
+
+    list(one.write())
+    one.finish()
+    settle(rt)
+
+    assert rows(rt, "SELECT is_kept, kept_kopecks FROM orders") == [(True, 499_000)]
+    assert one_value(rt, NO_POINTS) == 0
+
+
+def test_what_was_read_long_ago_is_not_written(rt: Runtime, shop: Shop, clock: StandingClock) -> None:
+    shop.deal(4_990, status="Успешно реализовано")
+    one = crm_import.begin(rt, Asked())
+    list(one.read())
+    clock.forward(hours=13)  # the question stood on the screen overnight
+
+    with pytest.raises(ReadLongAgo):
+        list(one.write())
+
+    one.pause()
+    assert one_value(rt, "SELECT count(*) FROM member") == 0
+    assert crm_import.begin(rt, Asked()).phase == crm_import.READING[0]
+
+
+def test_an_open_paid_deal_edited_while_we_read_is_of_the_past(rt: Runtime, shop: Shop, clock: StandingClock) -> None:
+    deal_id, _ = shop.deal(4_990, status="Оплачен")
+    time.sleep(1.1)  # the simulator counts whole seconds
+    clock.at = datetime.now(UTC)
+    one = crm_import.begin(rt, Asked())
+    time.sleep(1.1)
+    _api(shop, "PATCH", "/api/v4/leads", [{"id": deal_id, "name": "Правка"}])
+
+    list(one.read())
+    fresh = one.preview().totals.fresh
+    list(one.write())
+    one.finish()
+    settle(rt)
+
+    assert fresh == 0
+    assert rows(rt, "SELECT is_kept, kept_kopecks FROM orders") == [(True, 499_000)]
+    assert one_value(rt, NO_POINTS) == 0
+
+
+def test_a_deal_of_a_further_funnel_won_while_we_read_is_history_and_no_points_are_promised(
+    rt: Runtime, shop: Shop, clock: StandingClock
+) -> None:
+    clock.at -= timedelta(hours=1)
+    deal_id, _ = shop.deal(1_000)
+    wholesale = next(one.id for one in rt.crm.pipelines() if one.name == "Опт") if rt.crm else 0
+    _api(shop, "PATCH", "/api/v4/leads", [{"id": deal_id, "pipeline_id": wholesale, "status_id": 142}])
+    inbox.accept_hook(rt, hook_body(deal_id))
+
+    done = import_all(rt, Asked(pipelines=("Опт",)))
+    settle(rt)
+
+    assert done.preview.totals.fresh == 0
+    assert rows(rt, "SELECT deal_ref, is_kept, kept_kopecks FROM orders") == [(deal_id, True, 100_000)]
+    assert one_value(rt, NO_POINTS) == 0
+
+
+def test_a_deal_in_the_bin_is_remembered_without_a_buyer_and_a_price() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    gone = SoldDeal(7, 1, 142, 499_000, 5, is_deleted=True, sold_at=now, made_at=now, is_closed=True)
+
+    read = crm_import_reading.read_deal(gone, {(1, 142)}, now)
+
+    assert (read.deal_ref, read.contact_ref, read.price_kopecks) == (7, None, 0)
+    assert read.bought_at < now, "it is of the past, so an order that earns nothing waits for its return"
+
+
 def test_an_order_that_earned_already_stays_as_it_is(rt: Runtime, shop: Shop) -> None:
     deal_id, contact_id = shop.deal(4_990)
+    began_long_ago(rt)
     shop.move(deal_id, "Успешно реализовано")
     inbox.accept_hook(rt, hook_body(deal_id))
     settle(rt)
@@ -161,23 +267,6 @@ def test_an_order_that_earned_already_stays_as_it_is(rt: Runtime, shop: Shop) ->
     assert {name: after[name] for name in ("members", "orders", "transfers")} == {
         name: before[name] for name in ("members", "orders", "transfers")
     }
-
-
-def test_accrue_from_gives_points_for_purchases_since_that_day_and_for_no_others(
-    rt: Runtime, shop: Shop, clock: StandingClock
-) -> None:
-    years_of(shop, contacts=10, deals=100, years=2)
-    since = clock.at - timedelta(days=90)
-
-    done = import_all(rt, Asked(accrue_from=since))
-
-    due = one_value(rt, "SELECT count(*) FROM orders WHERE paid_at >= :since", since=since)
-    assert due > 0
-    assert done.counts["accrued"] == due
-    assert one_value(rt, "SELECT count(*) FROM orders WHERE accrued > 0 AND paid_at < :since", since=since) == 0
-    assert one_value(rt, "SELECT count(*) FROM orders WHERE counted_at IS NULL") == 0
-    assert one_value(rt, "SELECT min(occurred_at) FROM transfer WHERE move = 'accrue'") >= since
-    assert health.verify_ledger(rt).is_whole
 
 
 def _api(shop: Shop, method: str, path: str, body: object) -> None:

@@ -62,7 +62,12 @@ def spooled(world: ShopWorld, *lines: Sequence[Cell]) -> Spool:
 
 
 def brought(
-    world: ShopWorld, *lines: Sequence[Cell], name: str = "old", is_plan: bool = False, duplicates: str = "error"
+    world: ShopWorld,
+    *lines: Sequence[Cell],
+    name: str = "old",
+    is_plan: bool = False,
+    duplicates: str = "error",
+    also: bool = False,
 ) -> tuple[Summary, Told]:
     """Imports these rows; what became of them, and what was told of each."""
     told: Told = []
@@ -70,7 +75,7 @@ def brought(
     def tell(row: Row, verdict: Verdict) -> None:
         told.append((row.number, verdict.outcome, verdict.reason))
 
-    asked = Asked(name, "kopilka: tests", importing.lifetime(world.rt), duplicates)  # type: ignore[arg-type]
+    asked = Asked(name, "kopilka: tests", importing.lifetime(world.rt), duplicates, also)  # type: ignore[arg-type]
     with closing(spooled(world, *lines)) as spool:
         *_, summary = (importing.look if is_plan else importing.run)(world.rt, spool, asked, tell)
     assert isinstance(summary, Summary)
@@ -212,7 +217,7 @@ def test_a_person_twice_in_the_file_is_refused_or_summed(world: ShopWorld) -> No
     rows = [line(ANNA, "500"), line(BORIS), line("8 916 123 45 67", "300", Сгорание="31.03.2026"), line(ANNA, "7")]
 
     refused = brought(world, *rows, name="a")
-    summed = brought(world, *rows, name="b", duplicates="sum")
+    summed = brought(world, *rows, name="b", duplicates="sum", also=True)
     again = brought(world, *rows, name="b", duplicates="sum")
 
     assert outcomes(refused[1]) == ["duplicate", "new", "duplicate", "duplicate"]
@@ -288,12 +293,30 @@ def test_a_card_number_that_could_be_ours_is_refused(world: ShopWorld) -> None:
     assert "выглядит как наш" in told[0][2]
 
 
-def test_another_import_of_the_same_people_is_said_aloud(world: ShopWorld) -> None:
-    brought(world, line())
+def test_the_same_table_under_another_name_credits_nobody_again(world: ShopWorld) -> None:
+    rows = [line(ANNA, "500"), line(BORIS, "300")]
+    brought(world, *rows)
+    before = world.everything()
 
-    summary, _ = brought(world, line(), name="new", is_plan=True)
+    plan, _ = brought(world, *rows, name="old (1)", is_plan=True)
+    done, told = brought(world, *rows, line("+79990000001", "7"), name="old (1)")
 
-    assert summary.elsewhere == {"old": 1}
+    assert (plan.outcomes, plan.elsewhere, plan.rejected) == ({"credited": 2}, {"old": 2}, 2)
+    assert outcomes(told) == ["credited", "credited", "new"]
+    assert done.points == 7
+    assert world.everything() != before
+    assert [find(world, one).balance for one in (ANNA, BORIS)] == [Balance(available=500), Balance(available=300)]
+
+
+def test_a_second_programme_credits_the_same_people_at_the_owners_word_and_once(world: ShopWorld) -> None:
+    brought(world, line(ANNA, "500"))
+
+    done, again = (brought(world, line(ANNA, "40"), name="second", also=True) for _ in range(2))
+    without = brought(world, line(ANNA, "40"), name="second")
+
+    assert [outcomes(one[1]) for one in (done, again, without)] == [["update"], ["same"], ["same"]]
+    assert find(world).balance == Balance(available=540)
+    assert world.is_whole()
 
 
 def test_points_due_are_activated_and_a_debt_is_paid_by_what_was_brought(world: ShopWorld) -> None:
@@ -381,9 +404,9 @@ def test_any_table_ends_with_a_whole_book_and_a_second_run_adds_nothing(
     name = f"n{next(_names)}"
     rows = [line(f"+7999000{phone:04}", str(points), Почта=mail) for phone, points, mail in people_drawn]
 
-    first = brought(world, *rows, name=name, duplicates=duplicates)
+    first = brought(world, *rows, name=name, duplicates=duplicates, also=True)
     issued = _brought_points(world, name)
-    again = brought(world, *rows, name=name, duplicates=duplicates)
+    again = brought(world, *rows, name=name, duplicates=duplicates, also=True)
 
     assert first[0].rows == len(rows)
     assert again[0].points == 0

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-import structlog
 from click.testing import CliRunner, Result
 from kopilka_testing import StandingClock
 from night_world import Night
@@ -33,16 +31,6 @@ def run(
 ) -> Callable[..., Result]:
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(night, list(arguments), env=environment)
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:], level = before
-    root.setLevel(level)
 
 
 def test_one_job_at_once_says_what_it_did(world: Night, run: Callable[..., Result]) -> None:

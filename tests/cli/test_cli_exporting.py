@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -79,10 +80,17 @@ def test_masked_tables_show_no_phone_and_no_address(kopilka: Kopilka) -> None:
 def test_an_exported_table_is_an_import_for_another_shop(kopilka: Kopilka, environment: dict[str, str]) -> None:
     for name in ("e.csv", "e.xlsx"):
         kopilka(name)
-        again = CliRunner().invoke(import_, ["balances", name, "--json"], env=environment)
-        told = json.loads(again.stdout)
+        told = balances(name, environment)
         assert set(told["columns"]) == {"name", "phone", "email", "card", "segment", "balance", "contact"}
-        assert (told["update"], told["same"], told["elsewhere"]) == (1, 1, {"o": 1})
+        assert (told["credited"], told["same"], told["elsewhere"]) == (1, 1, {"o": 1})
+        assert balances(name, environment, "--also-credited")["update"] == 1
+
+
+def balances(name: str, environment: dict[str, str], *options: str) -> dict[str, Any]:
+    """What the plan of such an import says."""
+    result = CliRunner().invoke(import_, ["balances", name, "--json", *options], env=environment)
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
 
 
 def test_pages_hold_everybody_once_and_nobody_who_was_merged(

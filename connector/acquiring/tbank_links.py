@@ -56,7 +56,9 @@ class TBankLinks(LinkAccount):
         _refuse(state, "T-Bank /v2/GetState")
         if state.get("Status") not in _OPEN:
             return state.get("Status") in _OVER
-        return succeeded(self._sent("/v2/Cancel", asked), "T-Bank /v2/Cancel")
+        if succeeded(self._sent("/v2/Cancel", asked), "T-Bank /v2/Cancel"):
+            return True
+        return self._asked("/v2/GetState", asked).get("Status") in _OVER  # another process may have cancelled it
 
     def _made(self, payment: NewPayment) -> Link:
         made, what = self._sent("/v2/Init", _init(payment)), "T-Bank /v2/Init"

@@ -97,10 +97,10 @@ def link_of_deal(desk: Desk) -> rows.PaymentLink:
 
 
 def payment_at(shop: Shop, link: rows.PaymentLink) -> dict[str, Any]:
-    """The bank's own record of the payment that a link leads to."""
-    told = {link.payment_ref, link.order_number}
-    found = [one for one in shop.bank("GET", "/sim/state")["payments"] if told & {one["id"], one["order_id"]}]
-    return dict(found[-1])
+    """The bank's own record of the payment that a link leads to. T-Bank may have two of one order number."""
+    kept = shop.bank("GET", "/sim/state")["payments"]
+    named = [one for one in kept if one["id"] == link.payment_ref]
+    return dict((named or [one for one in kept if one["order_id"] == link.order_number])[-1])
 
 
 def status_at(shop: Shop, link: rows.PaymentLink) -> str:

@@ -623,6 +623,18 @@ def test_tbank_cancels_what_is_open(tbank: TBank, success: bool, is_cancelled: b
         assert tbank.cancel_link(Link("", "13660", "13660")) is is_cancelled
 
 
+@pytest.mark.parametrize(("afterwards", "is_cancelled"), [("CANCELED", True), ("NEW", False), ("CONFIRMED", False)])
+def test_a_refused_cancel_at_tbank_is_no_harm_if_another_was_quicker(
+    tbank: TBank, afterwards: str, is_cancelled: bool
+) -> None:
+    with responses.RequestsMock() as mock:
+        mock.add("POST", f"{URL}/v2/GetState", json={"Success": True, "Status": "NEW"})
+        mock.add("POST", f"{URL}/v2/Cancel", json={"Success": False, "ErrorCode": "4"})
+        mock.add("POST", f"{URL}/v2/GetState", json={"Success": True, "Status": afterwards})
+
+        assert tbank.cancel_link(Link("", "13660", "13660")) is is_cancelled
+
+
 @pytest.mark.parametrize(
     ("state", "answer", "is_cancelled"),
     [

@@ -17,7 +17,7 @@ from simulator.answers import Json, plain
 from simulator.bank_world import Bank, the_bank
 from simulator.deliveries import log_of
 from simulator.limits import WRITES, drop_connection, injected_error
-from simulator.notices import NOTICE, outline, resend, silently
+from simulator.notices import NOTICE, NOTICE_TIMEOUT_S, outline, resend, silently
 from simulator.shared_controls import asked_object, explain_refusals, routes_for_all
 from simulator.store import Record
 from simulator.views import callback_view, payment_view
@@ -173,9 +173,11 @@ routes_for_all(bp, the_bank, lambda _asked: None)
 
 @bp.post("/sim/reset")
 def reset() -> Response:
+    """Back to no payments. Waits for words already on their way, so that who is reset next hears none of them."""
     bank = the_bank()
     bank.store.clear()
     bank.faults.change({"reset": True})
+    bank.mailer.settle(NOTICE_TIMEOUT_S)
     return plain({"ok": True})
 
 

@@ -57,6 +57,8 @@ class Mailer:
         self._heap: list[tuple[float, int]] = []
         self._ready: queue.SimpleQueue[tuple[float, int]] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._in_hand = 0
+        self._laid_down = threading.Condition(store.lock)
         self.wanted: Callable[[Record], bool] = lambda _delivery: True
         self.tried: Callable[[Record, bool, bool], None] = lambda _delivery, _ok, _quick: None
 
@@ -101,6 +103,11 @@ class Mailer:
         with self._store.lock:
             return sum(1 for delivery in self._store.table(TABLE).values() if delivery["state"] == "waiting")
 
+    def settle(self, within_s: float) -> None:
+        """Waits until no sender has a post in hand, or the time is up. Does not hold the lock meanwhile."""
+        with self._laid_down:
+            self._laid_down.wait_for(lambda: self._in_hand == 0, within_s)
+
     def _dispatch(self) -> None:
         while not self._stopping.wait(TICK_S):
             with self._store.lock:
@@ -122,8 +129,11 @@ class Mailer:
                 if sign is not None:
                     delivery["headers"] = {**delivery.get("headers", {}), **sign(delivery, self._clock.now())}
                 job = dict(delivery)
+                self._in_hand += 1
             status, reply, took_ms = self._post(session, job)
-            with self._store.lock:
+            with self._laid_down:
+                self._in_hand -= 1
+                self._laid_down.notify_all()
                 if self._store.table(TABLE).get(number) is delivery:
                     self._note(delivery, status, reply, took_ms)
 

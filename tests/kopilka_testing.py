@@ -241,8 +241,8 @@ class Shop:
         return self._call(method, self.bank_url + path, body)
 
     def reset(self) -> None:
-        self.crm("POST", "/sim/reset", {})
         self.bank("POST", "/sim/reset", {})
+        self.crm("POST", "/sim/reset", {})
 
     def _call(self, method: str, url: str, body: Any) -> Any:
         reply = self.session.request(method, url, json=body, timeout=10)

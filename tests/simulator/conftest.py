@@ -150,10 +150,13 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def sim_pair(sim_processes: tuple[Server, Server], receiver: Receiver) -> tuple[Server, Server]:
-    """The shared CRM and bank as new, pointed at each other and at the receiver."""
+    """The shared CRM and bank as new, pointed at each other and at the receiver.
+
+    The bank first: a notice of the former test's payment must not come to the CRM's new world.
+    """
     crm, bank = sim_processes
     crm.post("/sim/clock", {})
-    for server in (crm, bank):
+    for server in (bank, crm):
         server.post("/sim/reset")
     crm.post("/sim/peers", {"bank_url": bank.url})
     bank.post("/sim/peers", {"crm_url": crm.url, "payments_url": f"{receiver.url}/pay"})

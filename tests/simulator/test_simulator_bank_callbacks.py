@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -149,6 +151,26 @@ def test_a_cabinet_is_as_before_after_a_reset(bank: Any) -> None:
 
     assert (changed["method"], changed["fields"]) == ("POST", ["amount"])
     assert (bank.get("/sim/cabinet/sber")["method"], bank.get("/sim/cabinet/sber")["fields"]) == ("GET", [])
+
+
+def test_a_reset_waits_for_the_word_that_is_on_its_way_to_the_board(bank: Any, receiver: Any) -> None:
+    """Otherwise the board, reset after the bank, hears of a payment of the former world."""
+    on_its_way = threading.Event()
+
+    def slowly(path: str, body: bytes) -> bytes:
+        if path == "/sim/payments":
+            on_its_way.set()
+            time.sleep(0.3)
+        return polite(path, body)
+
+    receiver.answer = slowly
+    bank.post("/sim/peers", {"crm_url": receiver.url})
+    pay(bank, "tbank")
+    assert on_its_way.wait(5)
+
+    bank.post("/sim/reset")
+
+    assert len(receiver.bodies("/sim/payments")) == 1
 
 
 def test_the_pages_show_every_bank_and_what_the_shop_answered(

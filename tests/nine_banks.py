@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kopilka_testing import SHOPS, programme_with_token
-from werkzeug.serving import make_server
+from werkzeug.serving import ThreadedWSGIServer
 
 from flows.runtime import Runtime
 from webhooks.app import create_app
@@ -32,10 +32,16 @@ def with_every_bank(environment: Mapping[str, str], bank_url: str, folder: Path)
     return given | {"PROGRAMME": str(path)}
 
 
+class _Door(ThreadedWSGIServer):
+    """Closing waits for the requests in hand: a late callback must not write into the next test's database."""
+
+    daemon_threads = False
+
+
 @contextmanager
 def open_door(rt: Runtime) -> Iterator[str]:
     """The product's web side; the address where the banks' callbacks go."""
-    server = make_server("127.0.0.1", 0, create_app(rt), threaded=True)
+    server = _Door("127.0.0.1", 0, create_app(rt))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -8,17 +8,17 @@ and 4.8.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
-from connector.amocrm.api import PAGE_ROWS
-from connector.amocrm.changes import PAGES_MAX
+from connector.amocrm.changes import ListIsLonger, TooManyEvents
 from connector.amocrm.reading import date_value
 from connector.errors import ConnectorError, NeedsReauth
-from flows import crm_fields, deals, people, phones
-from flows.connect import HOOK_EVENTS
+from flows import call_results, consent_fields, crm_fields, deals, people, phones
+from flows.connect import hook_events
 from storage import addresses, catching_up, inbox, members
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def catch_up(run: Run) -> Iterator[None]:
     marks = _marks(rt, run.now)
     _save(rt, marks)  # before anything can fail: a new installation begins now, whenever the CRM answers first
     try:
-        for step in (_deals, _deleted, _contacts):
+        for step in (_deals, _deleted, _contacts, _tasks):
             for _ in step(run, rt.crm, marks):
                 _save(rt, marks)
                 yield
@@ -80,7 +80,9 @@ def summary(counts: Mapping[str, int]) -> str:
         "missed": "сделок без хука",
         "deleted": "удалённых или восстановленных без хука",
         "contacts": "изменившихся покупателей",
+        "calls": "закрытых задач обзвона",
         "mended": "вебхук подписан заново",
+        "unread": "удалено больше, чем мы читаем: самые старые проверьте по корзине amoCRM, журналов непрочитано",
         "unconnected": "amoCRM не подключена",
     }
     return ", ".join(f"{title}: {counts[name]}" for name, title in words.items() if counts.get(name)) or "всё известно"
@@ -98,42 +100,45 @@ def _save(rt: Runtime, marks: Mapping[str, datetime]) -> None:
 
 
 def _deals(run: Run, crm: AmoCrm, marks: dict[str, datetime]) -> Iterator[None]:
-    rows = 0
-    for page in crm.changed_deals(marks["deals"] - OVERLAP):
-        rows += len(page)
-        changes = {one.id: one.updated_at for one in page}
+    with _comes_back_if_longer(run, marks, "deals"):
+        for page in crm.changed_deals(marks["deals"] - OVERLAP):
+            changes = {one.id: one.updated_at for one in page}
 
-        def work(tx: sa.Connection, changes: Mapping[int, datetime] = changes) -> int:
-            return _ask_for(tx, deals.DEAL_SOURCE, changes, now=run.now)
+            def work(tx: sa.Connection, changes: Mapping[int, datetime] = changes) -> int:
+                return _ask_for(tx, deals.DEAL_SOURCE, changes, now=run.now)
 
-        missed = run.rt.db.run(work)
-        progress = run.progress.plus(done=len(page), missed=missed)
-        run.piece(lambda _tx, progress=progress: progress)  # type: ignore[misc]
-        run.rt.bell.ring("inbox", 0)
-        marks["deals"] = max([marks["deals"], *changes.values()])
-        yield
-    _come_back_if_cut(run, marks, "deals", rows)
+            missed = run.rt.db.run(work)
+            progress = run.progress.plus(done=len(page), missed=missed)
+            run.piece(lambda _tx, progress=progress: progress)  # type: ignore[misc]
+            run.rt.bell.ring("inbox", 0)
+            marks["deals"] = max([marks["deals"], *changes.values()])
+            yield
 
 
 def _deleted(run: Run, crm: AmoCrm, marks: dict[str, datetime]) -> Iterator[None]:
-    since = marks["deleted"] - OVERLAP
-    found = crm.events(since)
-    if not found:
-        return
-    newest = max(one.at for one in found)
-    by_source: dict[str, dict[int, datetime]] = {}
-    for one in found:
-        times = by_source.setdefault(_SOURCES[one.kind], {})
-        times[one.entity_id] = max(one.at, times.get(one.entity_id, one.at))
+    """The newest come first, so the mark moves when all are read."""
+    newest = marks["deleted"]
+    try:
+        for page in crm.events(marks["deleted"] - OVERLAP):
+            if not page:
+                continue
+            newest = max(newest, *(one.at for one in page))
+            by_source: dict[str, dict[int, datetime]] = {}
+            for one in page:
+                times = by_source.setdefault(_SOURCES[one.kind], {})
+                times[one.entity_id] = max(one.at, times.get(one.entity_id, one.at))
 
-    def work(tx: sa.Connection) -> int:
-        return sum(_ask_for(tx, source, changes, now=run.now) for source, changes in sorted(by_source.items()))
+            def work(tx: sa.Connection, by_source: Mapping[str, Mapping[int, datetime]] = by_source) -> int:
+                return sum(_ask_for(tx, source, times, now=run.now) for source, times in sorted(by_source.items()))
 
-    deleted = run.rt.db.run(work)
-    run.piece(lambda _tx: run.progress.plus(done=len(found), deleted=deleted))
-    run.rt.bell.ring("inbox", 0)
-    marks["deleted"] = max(marks["deleted"], newest)
-    yield
+            progress = run.progress.plus(done=len(page), deleted=run.rt.db.run(work))
+            run.piece(lambda _tx, progress=progress: progress)  # type: ignore[misc]
+            run.rt.bell.ring("inbox", 0)
+            yield
+    except TooManyEvents as failure:  # reading them again would end here again, and nothing newer would ever be seen
+        _log.error("deletions_left_unread", error=str(failure))
+        run.piece(lambda _tx: run.progress.plus(unread=1))
+    marks["deleted"] = newest
 
 
 def _ask_for(tx: sa.Connection, source: str, changes: Mapping[int, datetime], *, now: datetime) -> int:
@@ -149,26 +154,38 @@ def _contacts(run: Run, crm: AmoCrm, marks: dict[str, datetime]) -> Iterator[Non
     """Names, phones, addresses and birthdays that people changed. Our own writes show here too and change nothing."""
     rt = run.rt
     birthday_id = crm_fields.birthday_id(rt, crm)
-    rows = 0
-    for page in crm.changed_contacts(marks["contacts"] - OVERLAP):
-        rows += len(page)
+    asked_at = rt.now()
+    with _comes_back_if_longer(run, marks, "contacts"):
+        for page in crm.changed_contacts(marks["contacts"] - OVERLAP):
 
-        def work(tx: sa.Connection, page: Sequence[Contact] = page) -> int:
-            return sum(_take_over(tx, rt, contact, birthday_id) for contact in page)
+            def work(tx: sa.Connection, page: Sequence[Contact] = page) -> int:
+                return sum(_take_over(tx, rt, contact, birthday_id) for contact in page)
 
-        changed = rt.db.run(work)
-        progress = run.progress.plus(done=len(page), contacts=changed)
-        run.piece(lambda _tx, progress=progress: progress)  # type: ignore[misc]
-        times = [contact.updated_at for contact in page if contact.updated_at is not None]
-        marks["contacts"] = max([marks["contacts"], *times])
-        yield
-    _come_back_if_cut(run, marks, "contacts", rows)
+            reading = consent_fields.read_at(rt, crm, page, asked_at)
+            changed = rt.db.run(work) + consent_fields.hear_all(rt, page, reading)
+            asked_at = rt.now()
+            progress = run.progress.plus(done=len(page), contacts=changed)
+            run.piece(lambda _tx, progress=progress: progress)  # type: ignore[misc]
+            times = [contact.updated_at for contact in page if contact.updated_at is not None]
+            marks["contacts"] = max([marks["contacts"], *times])
+            yield
 
 
-def _come_back_if_cut(run: Run, marks: dict[str, datetime], name: str, rows: int) -> None:
+def _tasks(run: Run, crm: AmoCrm, _marks: dict[str, datetime]) -> Iterator[None]:
+    """Tasks of call lists that were closed or deleted and no hook told of it."""
+    closed = call_results.look_again(run.rt, crm, now=run.now)
+    if closed:
+        run.piece(lambda _tx: run.progress.plus(calls=closed))
+    yield
+
+
+@contextmanager
+def _comes_back_if_longer(run: Run, marks: dict[str, datetime], name: str) -> Iterator[None]:
     """The list was longer than one look reads: the rest soon, and from there on, or so many rows would be read again
     that it never came further."""
-    if rows >= PAGES_MAX * PAGE_ROWS * 9 // 10:
+    try:
+        yield
+    except ListIsLonger:
         run.again_in = AGAIN
         marks[name] += OVERLAP
 
@@ -195,11 +212,11 @@ def _look_after_hook(rt: Runtime, crm: AmoCrm, run: Run) -> None:
     """Changes came without hooks: is our subscription there, whole and not disabled?"""
     destination = f"{rt.settings.public_url}{rt.hook_path()}"
     ours = [one for one in crm.webhooks() if one.destination == destination]
-    is_well = any(not one.is_disabled and set(HOOK_EVENTS) <= set(one.settings) for one in ours)
+    is_well = any(not one.is_disabled and set(hook_events(rt)) <= set(one.settings) for one in ours)
     missed = run.counts.get("missed", 0)
     state = "silent" if is_well else "mended"
     if not is_well:
-        crm.subscribe(destination, HOOK_EVENTS)
+        crm.subscribe(destination, hook_events(rt))
         run.piece(lambda _tx: run.progress.plus(mended=1))
     _log.warning("hooks_missed", missed=missed, state=state)
     rt.directory.put(HOOKS, {"state": state, "missed": missed, "at": run.now.timestamp()})

@@ -18,6 +18,7 @@ from connector.errors import BadReply
 EVENT_TYPES = ("lead_deleted", "lead_restored", "contact_deleted")
 EVENT_ROWS = 100
 PAGES_MAX = 40
+EVENT_PAGES_MAX = 400
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class Event:
 
 
 class TooManyEvents(BadReply):
-    """The log is longer than we read: the way to what was deleted is a person's."""
+    """The log is longer than we read: the oldest of what was deleted is a person's to look up."""
+
+
+class ListIsLonger(Exception):
+    """What was yielded is whole up to its last second; the rest is for another time."""
 
 
 class ChangesApi(Api):
     def changed_deals(self, since: datetime) -> Iterator[list[Changed]]:
-        """Deals changed since then, those that changed first first; at most PAGES_MAX pages."""
+        """Deals changed since then, those that changed first first. Raises ListIsLonger after PAGES_MAX pages."""
         for rows in self._changed("/leads", "leads", since):
             yield [Changed(whole(row, "id"), at) for row in rows if (at := instant(row, "updated_at")) is not None]
 
@@ -52,44 +57,57 @@ class ChangesApi(Api):
         for rows in self._changed("/contacts", "contacts", since):
             yield [read_contact(row) for row in rows]
 
-    def events(self, since: datetime) -> list[Event]:
-        """Deletions and restorations since then, newest first; at most PAGES_MAX pages."""
-        found: list[Event] = []
-        for page in range(1, PAGES_MAX + 1):
+    def events(self, since: datetime) -> Iterator[list[Event]]:
+        """Deletions and restorations since then, the newest first, by pages: what is deleted meanwhile pushes rows to
+        later pages, so some come twice and none is missed. Raises TooManyEvents after EVENT_PAGES_MAX pages."""
+        for page in range(1, EVENT_PAGES_MAX + 1):
             query: dict[str, QueryValue] = {
                 "filter": {"type": ",".join(EVENT_TYPES), "created_at": {"from": int(since.timestamp())}},
                 "page": page,
                 "limit": EVENT_ROWS,
             }
             rows = embedded(self.request("GET", "/events", query=query), "events")
-            found += [event for row in rows if (event := _event(row)) is not None]
+            yield [event for row in rows if (event := _event(row)) is not None]
             if len(rows) < EVENT_ROWS:
-                return found
-        raise TooManyEvents(f"amoCRM: more than {PAGES_MAX * EVENT_ROWS} deletions since then")
+                return
+        raise TooManyEvents(f"amoCRM: more than {EVENT_PAGES_MAX * EVENT_ROWS} deletions since then")
 
     def _changed(self, path: str, name: str, since: datetime) -> Iterator[list[Row]]:
-        """Never by page numbers: a row that changes while the list is read moves to its end, and another would slip
-        through between two pages. Each request begins at the second of the last row; where more than a page changed
-        within one second, that second alone is read by pages."""
-        second, page = int(since.timestamp()), 1
+        """Never by page numbers alone: a row that changes while the list is read moves to its end, and another would
+        slip through between two pages. Each request begins at the second of the last row. Where more than a page
+        changed within one second, that second is read by pages, and then once more backwards: rows only leave it, so
+        those that are left only come nearer to its first page."""
+        second, asked = int(since.timestamp()), 0
         seen: set[tuple[int, int]] = set()
-        for _ in range(PAGES_MAX):
-            query: dict[str, QueryValue] = {
-                "filter": {"updated_at": {"from": second}},
-                "order": {"updated_at": "asc"},
-                "page": page,
-                "limit": PAGE_ROWS,
-            }
-            rows = embedded(self.request("GET", path, query=query), name)
-            keys = [(whole(row, "id"), optional_whole(row, "updated_at") or 0) for row in rows]
-            fresh = [row for row, key in zip(rows, keys, strict=True) if key not in seen]
-            seen.update(keys)
-            if fresh:
+        while asked < PAGES_MAX:
+            page, last, count = 0, second, PAGE_ROWS
+            while asked < PAGES_MAX and last == second and count == PAGE_ROWS:
+                page, asked = page + 1, asked + 1
+                fresh, last, count = self._page(path, name, second, page, seen)
                 yield fresh
-            if len(rows) < PAGE_ROWS:
+            for earlier in range(page - 1, 0, -1):
+                asked += 1
+                yield self._page(path, name, second, earlier, seen)[0]
+            if count < PAGE_ROWS:
                 return
-            last = max(at for _, at in keys)
-            second, page = (last, 1) if last > second else (second, page + 1)
+            second = last
+        raise ListIsLonger(f"amoCRM {path}: more than {PAGES_MAX} pages")
+
+    def _page(
+        self, path: str, name: str, second: int, page: int, seen: set[tuple[int, int]]
+    ) -> tuple[list[Row], int, int]:
+        """The rows of a page that were not `seen`, the second of its last row, how many rows it has."""
+        query: dict[str, QueryValue] = {
+            "filter": {"updated_at": {"from": second}},
+            "order": {"updated_at": "asc"},
+            "page": page,
+            "limit": PAGE_ROWS,
+        }
+        rows = embedded(self.request("GET", path, query=query), name)
+        keys = [(whole(row, "id"), optional_whole(row, "updated_at") or 0) for row in rows]
+        fresh = [row for row, key in zip(rows, keys, strict=True) if key not in seen]
+        seen.update(keys)
+        return fresh, max((at for _, at in keys), default=second), len(rows)
 
 
 def _event(row: Row) -> Event | None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from connector.amocrm.api import PAGE_ROWS
+from connector.amocrm.changes import EVENT_PAGES_MAX, EVENT_ROWS, PAGES_MAX, ListIsLonger, TooManyEvents
 from connector.amocrm.client import AmoCrm
 from connector.amocrm.contacts import ContactChange, contact_diff
 from connector.amocrm.leads import Deal, DealChange, Pipeline, deal_diff
@@ -44,6 +48,72 @@ def test_many_deals_are_read_in_addresses_of_bounded_length(crm: AmoCrm, gate: A
 
     assert gate.turns == 3
     assert max(len(call.request.url) for call in amo.web.calls) < 8000
+
+
+class ListThatMoves:
+    """amoCRM's list of deals by the time of their change: after every answer its first row is changed anew."""
+
+    def __init__(self, count: int, second: int) -> None:
+        self.rows = [(second, number) for number in range(1, count + 1)]
+        self.now = second
+
+    def answer(self, request: Any) -> tuple[int, dict[str, str], str]:
+        query = dict(parse_qsl(urlsplit(request.url).query))
+        since, page = int(query["filter[updated_at][from]"]), int(query["page"])
+        listed = sorted(row for row in self.rows if row[0] >= since)[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+        self.now += 1
+        self.rows = [*sorted(self.rows)[1:], (self.now, min(self.rows)[1])]
+        deals = [{"id": number, "updated_at": at} for at, number in listed]
+        return 200, {"Content-Type": "application/hal+json"}, json.dumps({"_embedded": {"leads": deals}})
+
+
+def test_a_second_of_many_pages_is_read_whole_though_its_rows_leave_it(crm: AmoCrm, amo: Any) -> None:
+    moving = ListThatMoves(count=PAGE_ROWS * 3 + 7, second=1760976072)
+    amo.web.add_callback("GET", amo.api + "/leads", moving.answer)
+
+    seen = {deal.id for page in crm.changed_deals(datetime.fromtimestamp(1760976000, UTC)) for deal in page}
+
+    assert seen == set(range(1, PAGE_ROWS * 3 + 8))
+
+
+def test_a_list_longer_than_one_look_says_so_after_what_was_read(crm: AmoCrm, amo: Any) -> None:
+    every_second = ListThatMoves(count=0, second=1760976072)
+    every_second.rows = [(1760976072 + number, number) for number in range(PAGE_ROWS * PAGES_MAX + 9)]
+    amo.web.add_callback("GET", amo.api + "/leads", every_second.answer)
+    pages = crm.changed_deals(datetime.fromtimestamp(1760976000, UTC))
+    read: list[int] = []
+
+    with pytest.raises(ListIsLonger):
+        read.extend(deal.id for page in pages for deal in page)
+
+    assert len(amo.web.calls) == PAGES_MAX
+    assert sorted(read)[: PAGE_ROWS * 30] == list(range(1, PAGE_ROWS * 30 + 1))
+
+
+def _page(amo: Any, rows: int) -> dict[str, Any]:
+    event = {"type": "lead_deleted", "entity_id": 7, "created_at": 1760976072}
+    page: dict[str, Any] = amo.rows("events", *[event] * rows)
+    return page
+
+
+def test_thousands_of_deletions_are_read_page_by_page(crm: AmoCrm, gate: Any, amo: Any) -> None:
+    for rows in [EVENT_ROWS] * 45 + [3]:
+        amo.hal("GET", "/events", _page(amo, rows))
+
+    found = [len(page) for page in crm.events(datetime(2025, 10, 1, tzinfo=UTC))]
+
+    assert (sum(found), gate.turns) == (45 * EVENT_ROWS + 3, 46)
+
+
+def test_a_log_without_an_end_is_left_with_what_was_read(crm: AmoCrm, amo: Any) -> None:
+    amo.hal("GET", "/events", _page(amo, EVENT_ROWS))
+    pages = crm.events(datetime(2025, 10, 1, tzinfo=UTC))
+
+    read = [next(pages) for _ in range(EVENT_PAGES_MAX)]
+
+    assert len(read) == EVENT_PAGES_MAX
+    with pytest.raises(TooManyEvents):
+        next(pages)
 
 
 def test_no_deals_need_no_request(crm: AmoCrm, gate: Any) -> None:

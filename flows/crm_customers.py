@@ -13,6 +13,7 @@ from connector.amocrm.customers import CustomerChange, CustomerDraft
 from flows import crm_habits
 from flows.crm_desk import remember, save, segment_title, unsure_if_lost
 from flows.settle import SetupIncomplete, written_once
+from storage import rules
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -43,7 +44,7 @@ def push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Membe
     wanted = [member for member in present if segment_title(rt, member) or habits[member.id].has_bought]
     _create_customers(rt, crm, desk, wanted, segment_ids, habits)
     untold = {member.id for member in present if has_segments and not _is_told(desk, member)}
-    foreign = _foreign_segments(crm, desk, untold, segment_ids)
+    foreign = _foreign_segments(rt, crm, desk, untold, segment_ids)
     changes = {}
     for member in present:
         state = desk.states[member.id]
@@ -77,7 +78,7 @@ def _is_told(desk: Desk, member: Member) -> bool:
 
 
 def _foreign_segments(
-    crm: AmoCrm, desk: Desk, member_ids: Collection[int], ours: Mapping[str, int]
+    rt: Runtime, crm: AmoCrm, desk: Desk, member_ids: Collection[int], ours: Mapping[str, int]
 ) -> dict[int, tuple[int, ...]]:
     """The shop's own segments of these members' customers: amoCRM replaces the whole set, so they are written back."""
     refs = [ref for one in sorted(member_ids) if (ref := desk.states[one].customer_ref) is not None]
@@ -85,9 +86,18 @@ def _foreign_segments(
         return {}
     desk.hold()
     own = set(ours.values())
-    return {
-        ref: tuple(one for one in known.segment_ids if one not in own) for ref, known in crm.customers(refs).items()
-    }
+    found = {ref: [one for one in known.segment_ids if one not in own] for ref, known in crm.customers(refs).items()}
+    if any(found.values()):
+        former = _former_segments(rt, crm)
+        found = {ref: [one for one in others if one not in former] for ref, others in found.items()}
+    return {ref: tuple(others) for ref, others in found.items()}
+
+
+def _former_segments(rt: Runtime, crm: AmoCrm) -> set[int]:
+    """Segments of earlier versions of the rules: they were ours too, and nobody else takes them off."""
+    with rt.db.begin() as tx:
+        titles = {title.strip().casefold() for title in rules.segment_titles(tx)}
+    return {one.id for one in crm.segments() if one.name.strip().casefold() in titles}
 
 
 def _mode(rt: Runtime, crm: AmoCrm) -> str:

@@ -49,6 +49,14 @@ def load(tx: sa.Connection, version: str) -> Programme:
     return Programme.from_data(data)
 
 
+def segment_titles(tx: sa.Connection) -> set[str]:
+    """What segments were called in any version."""
+    statement = sa.text(
+        "SELECT DISTINCT segment->>'title' FROM rule_version, jsonb_array_elements(rules->'segments') AS segment"
+    )
+    return set(tx.execute(statement).scalars())
+
+
 _APPLIED = """
     SELECT a.id, a.version, r.rules, a.source, a.lines, a.applied_by, a.applied_at
     FROM rules_applied a JOIN rule_version r ON r.version = a.version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from flows import crm_import, health
 from flows.crm_import import Asked, CrmImport, ImportRunning, OtherOptions
 from flows.jobs import JobLost
 from flows.runtime import Runtime
+from storage import rules
 
 pytestmark = pytest.mark.slow
 
@@ -204,6 +206,25 @@ def test_the_shops_own_segments_of_a_customer_stay_and_ours_follow_the_member(rt
     assert all(foreign in one for one in first)
     assert all(foreign in one and len(one) == 2 for one in second), "theirs and ours, and of ours one"
     assert len({frozenset(one) for one in second}) == 1
+
+
+def test_a_segment_of_rules_that_are_no_more_is_taken_off_and_the_shops_own_stay(rt: Runtime, shop: Shop) -> None:
+    years_of(shop, contacts=3, deals=30, customers=3)
+    named = [
+        _api(shop, "POST", "/api/v4/customers/segments", {"name": name, "color": "10599d"})["id"]
+        for name in ("Золотой клуб", "Опт")
+    ]
+    customers = [one["id"] for one in shop.crm("GET", "/sim/state")["customers"]]
+    body = [{"id": one, "_embedded": {"segments": [{"id": segment} for segment in named]}} for one in customers]
+    _api(shop, "PATCH", "/api/v4/customers", body)
+    former = replace(rt.programme, segments=(replace(rt.programme.segments[0], title="золотой клуб "),))
+    with rt.db.begin() as tx:
+        rules.remember(tx, "of-last-year", former, now=rt.now())
+
+    import_all(rt)
+    settle(rt)
+
+    assert [_segments_of(shop, one) & set(named) for one in customers] == [{named[1]}] * 3
 
 
 def test_nobody_is_told_and_the_crm_only_if_it_shall_be(rt: Runtime, shop: Shop) -> None:

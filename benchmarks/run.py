@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from benchmarks import acquirers, burn, crm_import, drain, intake, ledger, passes, sync
+from benchmarks import acquirers, burn, calls, crm_import, drain, intake, ledger, passes, sync
 from benchmarks.table import Line, render
 from benchmarks.world import open_world
 
-PARTS = ("intake", "drain", "ledger", "burn", "passes", "acquirers", "sync", "crm_import")
+PARTS = ("intake", "drain", "ledger", "burn", "passes", "acquirers", "sync", "crm_import", "calls")
 EXIT_ERRORS = 2
 
 
@@ -35,6 +35,7 @@ class Size:
     acquirers: acquirers.Plan
     sync: sync.Plan
     crm_import: crm_import.Plan
+    calls: calls.Plan
 
 
 FULL_BURN = burn.Plan(members=700_000, due=200_000)
@@ -51,6 +52,7 @@ SIZES = {
         acquirers.Plan(),
         sync.Plan(),
         crm_import.Plan(),
+        calls.Plan(),
     ),
     "quick": Size(
         intake.Plan(rounds=2, seconds=1.0, open_seconds=3.0),
@@ -62,6 +64,7 @@ SIZES = {
         acquirers.Plan(rounds=3, seconds=0.05),
         sync.Plan(members=1_000),
         crm_import.Plan(contacts=2_000, deals=6_000),
+        calls.Plan(members=20_000, rounds=2),
     ),
     "tiny": Size(
         intake.Plan(rounds=1, seconds=0.2, open_seconds=0.2, connections=4, rest_seconds=0.0),
@@ -73,6 +76,7 @@ SIZES = {
         acquirers.Plan(rounds=1, seconds=0.005),
         sync.Plan(members=60),
         crm_import.Plan(contacts=20, deals=60, per_second=50),
+        calls.Plan(members=50, rounds=1, calls=4),
     ),
 }
 """Tiny is for the test of the benchmarks: it runs every line and its numbers mean nothing."""
@@ -98,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         acquirers.NotVerified,
         sync.NotInStep,
         crm_import.NotImported,
+        calls.WrongCaller,
     ) as failure:
         print(f"WRONG: {failure}", file=sys.stderr)
         return EXIT_ERRORS
@@ -110,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(size: Size, parts: Sequence[str]) -> list[Line]:
-    """Raises NotStored, NotWorked, BookNotWhole, NotBurnt, NotVerified, NotImported."""
+    """Raises NotStored, NotWorked, BookNotWhole, NotBurnt, NotVerified, NotInStep, NotImported, WrongCaller."""
     lines: list[Line] = []
     if {"intake", "drain", "ledger", "burn"} & set(parts):
         with open_world() as world:
@@ -131,6 +136,7 @@ def measure(size: Size, parts: Sequence[str]) -> list[Line]:
         "acquirers": lambda: acquirers.measure(size.acquirers),
         "sync": lambda: sync.measure(size.sync),
         "crm_import": lambda: crm_import.measure(size.crm_import),
+        "calls": lambda: calls.measure(size.calls),
     }
     for part, measured in alone.items():
         if part in parts:

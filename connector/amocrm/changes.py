@@ -83,17 +83,17 @@ class ChangesApi(Api):
             page, last, count = 0, second, PAGE_ROWS
             while asked < PAGES_MAX and last == second and count == PAGE_ROWS:
                 page, asked = page + 1, asked + 1
-                fresh, last, count = self._page(path, name, second, page, seen)
+                fresh, last, count = self._changed_page(path, name, second, page, seen)
                 yield fresh
             for earlier in range(page - 1, 0, -1):
                 asked += 1
-                yield self._page(path, name, second, earlier, seen)[0]
+                yield self._changed_page(path, name, second, earlier, seen)[0]
             if count < PAGE_ROWS:
                 return
             second = last
         raise ListIsLonger(f"amoCRM {path}: more than {PAGES_MAX} pages")
 
-    def _page(
+    def _changed_page(
         self, path: str, name: str, second: int, page: int, seen: set[tuple[int, int]]
     ) -> tuple[list[Row], int, int]:
         """The rows of a page that were not `seen`, the second of its last row, how many rows it has."""

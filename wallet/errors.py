@@ -152,6 +152,18 @@ class GoogleLimitError(GoogleError):
     code = "wallet-google-limit"
 
 
+class ForgedCallbackError(GoogleError):
+    """A callback that does not prove to be Google's, or no longer."""
+
+    code = "wallet-google-callback"
+
+
+class UnknownSignerError(ForgedCallbackError):
+    """None of the root keys at hand has signed it."""
+
+    code = "wallet-google-signer"
+
+
 class QrError(WalletError):
     """The text does not fit into a QR code."""
 

@@ -9,7 +9,7 @@ T ?= tests
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check bench chaos histories browser golden format clean
+.PHONY: help demo test slow check bench chaos histories browser lighthouse golden format clean
 
 help:  ## Эта подсказка
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ histories: $(VENV)/.dev  ## 20 000 случайных жизней участн�
 
 browser: $(VENV)/.dev  ## Страницы в настоящем браузере (нужен Chromium)
 	@$(BIN)/pytest -m browser tests/browser $(ARGS)
+
+lighthouse: $(VENV)/.dev  ## Страница карты глазами Lighthouse: все четыре числа от 95 (нужны Chromium и npx)
+	@$(BIN)/python -m tests.browser.lighthouse
 
 bench: $(VENV)/.dev  ## Скорость: отношения к потолку и к соседу, измеренным тут же
 	@$(BIN)/python -m benchmarks.run $(ARGS)

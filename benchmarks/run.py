@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from benchmarks import acquirers, burn, calls, crm_import, drain, intake, ledger, passes, sync
+from benchmarks import acquirers, burn, calls, crm_import, drain, intake, ledger, passes, pushes, sync
 from benchmarks.table import Line, render
 from benchmarks.world import open_world
 
-PARTS = ("intake", "drain", "ledger", "burn", "passes", "acquirers", "sync", "crm_import", "calls")
+PARTS = ("intake", "drain", "ledger", "burn", "passes", "pushes", "acquirers", "sync", "crm_import", "calls")
 EXIT_ERRORS = 2
 
 
@@ -32,6 +32,7 @@ class Size:
     burn: burn.Plan
     passes_rounds: int
     passes_seconds: float
+    pushes: pushes.Plan
     acquirers: acquirers.Plan
     sync: sync.Plan
     crm_import: crm_import.Plan
@@ -49,6 +50,7 @@ SIZES = {
         FULL_BURN,
         passes.DEFAULT_ROUNDS,
         passes.DEFAULT_SECONDS,
+        pushes.Plan(),
         acquirers.Plan(),
         sync.Plan(),
         crm_import.Plan(),
@@ -61,6 +63,7 @@ SIZES = {
         QUICK_BURN,
         3,
         0.2,
+        pushes.Plan(phones=1_000, bare=500, one_by_one=100, rounds=2, passes=100),
         acquirers.Plan(rounds=3, seconds=0.05),
         sync.Plan(members=1_000),
         crm_import.Plan(contacts=2_000, deals=6_000),
@@ -73,6 +76,7 @@ SIZES = {
         TINY_BURN,
         1,
         0.02,
+        pushes.Plan(phones=30, bare=20, one_by_one=5, rounds=1, passes=8),
         acquirers.Plan(rounds=1, seconds=0.005),
         sync.Plan(members=60),
         crm_import.Plan(contacts=20, deals=60, per_second=50),
@@ -103,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sync.NotInStep,
         crm_import.NotImported,
         calls.WrongCaller,
+        pushes.NotTold,
     ) as failure:
         print(f"WRONG: {failure}", file=sys.stderr)
         return EXIT_ERRORS
@@ -115,7 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(size: Size, parts: Sequence[str]) -> list[Line]:
-    """Raises NotStored, NotWorked, BookNotWhole, NotBurnt, NotVerified, NotInStep, NotImported, WrongCaller."""
+    """Raises NotStored, NotWorked, BookNotWhole, NotBurnt, NotVerified, NotInStep, NotImported, WrongCaller or
+    NotTold."""
     lines: list[Line] = []
     if {"intake", "drain", "ledger", "burn"} & set(parts):
         with open_world() as world:
@@ -133,6 +139,7 @@ def measure(size: Size, parts: Sequence[str]) -> list[Line]:
                 lines += burn.measure(world, size.burn)
     alone: dict[str, Callable[[], list[Line]]] = {
         "passes": lambda: _passes(size),
+        "pushes": lambda: pushes.measure(size.pushes),
         "acquirers": lambda: acquirers.measure(size.acquirers),
         "sync": lambda: sync.measure(size.sync),
         "crm_import": lambda: crm_import.measure(size.crm_import),

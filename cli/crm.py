@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.common import fail, print_json, runtime
+from cli.crm_drift import drift
 from cli.crm_link import link
 from flows.errors import ConnectorError, SetupIncomplete
 
@@ -15,6 +16,7 @@ def amocrm() -> None:
 
 
 amocrm.add_command(link)
+amocrm.add_command(drift)
 
 
 @amocrm.command()

@@ -1,4 +1,5 @@
-"""The demo's foreign world: the simulated CRM, bank and mail server as processes that know each other."""
+"""The demo's foreign world: the simulated CRM, bank and mail server as processes that know each other; Apple's push
+service and its phones beside them."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import demo_banks
 from cli.children import Child, run_json
+from cli.demo_wallet import make_wallet_folder
 from cli.services.process import free_port
 
 if TYPE_CHECKING:
@@ -28,13 +30,23 @@ def start_simulators(
         arguments = ["-m", "simulator", name, "--port", str(port), "--state", str(folder / "simulator")]
         children[name] = Child(name, [*arguments, "--config", str(config)], {}, folder / "logs", announces=True)
         children[name].start()
-    for child in children.values():
+    apns = _apns(folder)
+    apns.start()
+    for child in (*children.values(), apns):
         child.wait_ready()
     peers = {f"{name}_url": child.ready["url"] for name, child in children.items()}
     for child in children.values():
         run_json("POST", f"{child.ready['url']}/sim/peers", peers)
-    say("Ненастоящие amoCRM, банк и почта запущены")
-    return children
+    say("Ненастоящие amoCRM, банк, почта и телефоны запущены")
+    return {**children, "apns": apns}
+
+
+def _apns(folder: Path) -> Child:
+    """Takes pushes of whoever has the demo's pass certificate."""
+    ca_file, port = make_wallet_folder(folder / "wallet") / "ca.pem", free_port(f"{folder} apns")
+    push_port = free_port(f"{folder} push")
+    arguments = ["-m", "simulator", "apns", "--port", str(port), "--push-port", str(push_port), "--ca", str(ca_file)]
+    return Child("apns", [*arguments, "--state", str(folder / "simulator")], {}, folder / "logs", announces=True)
 
 
 def _simulator_config(keys: dict[str, str], banks: Iterable[str], web_port: int) -> dict[str, Any]:

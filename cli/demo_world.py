@@ -118,6 +118,7 @@ def open_world(
         environment = _environment(folder, keys, urls, web_port, rules)
         environment |= {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}
         environment |= _certificates(http, banks, urls["bank"])
+        environment |= {name.upper(): simulators["apns"].ready[name] for name in ("apns_url", "apns_ca_file")}
         environment["MAIL_STAND_IN"] = f"127.0.0.1:{simulators['mail'].ready['smtp_port']}"
         ours = [Child(name, ["-m", "cli.main", *_command(name)], environment, folder / "logs") for name in OURS]
         rt = build_runtime(load_settings(environment, dotenv=None))
@@ -232,6 +233,8 @@ def _environment(
         **demo_banks.addresses(urls["bank"]),
         "GOOGLE_API_URL": urls["bank"],
         "GOOGLE_TOKEN_URL": f"{urls['bank']}/token",
+        "GOOGLE_SAVE_URL": f"{urls['bank']}/gp/v/save",
+        "GOOGLE_KEYS_URL": f"{urls['bank']}/gp/m/issuer/keys",
         "YOOKASSA_CHECK_IP": "no",
         "WEBHOOKS_ALLOW_PRIVATE": "yes",
         **_secrets(keys),

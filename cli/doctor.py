@@ -55,8 +55,8 @@ def examine(rt: Runtime) -> list[Finding]:
     if found.is_ready:
         facts = health.facts(rt)
         findings += [_key(rt), _rules(rt), *_boxes(facts), _processes(rt, facts)]
-        findings += [*_crm(rt, facts), _ledger(rt)]
-    return [*findings, _apple(rt), _google(rt), _address(rt)]
+        findings += [*_crm(rt, facts), _ledger(rt), *_wishes(facts)]
+    return [*findings, *_apple(rt), _google(rt), _address(rt)]
 
 
 def _database(state: str) -> Finding:
@@ -110,6 +110,16 @@ def _boxes(facts: object) -> list[Finding]:
     return findings
 
 
+def _wishes(facts: object) -> list[Finding]:
+    """Buyers who asked for their data wait at most ten working days, by law."""
+    count, days = getattr(facts, "data_requests", 0), int(getattr(facts, "data_requests_oldest_s", 0.0) // 86_400)
+    if not count:
+        return []
+    text = f"Запросов покупателей о своих данных: {count}, старший ждёт {days} дн."
+    mend = "kopilka member requests покажет их; закон даёт 10 рабочих дней"
+    return [Finding("warning" if days >= 7 else "ok", text, mend)]
+
+
 def _processes(rt: Runtime, facts: object) -> Finding:
     beat = getattr(facts, "heartbeats", {}).get("sweep")
     limit_s = max(120.0, 4 * rt.settings.sweep_interval_s)
@@ -151,22 +161,40 @@ def _ledger(rt: Runtime) -> Finding:
     return Finding("error", f"Книга баллов не сходится: {verdict.faults[0]}", "kopilka verify-ledger покажет всё")
 
 
-def _apple(rt: Runtime) -> Finding:
+def _apple(rt: Runtime) -> list[Finding]:
+    """Whether cards are given out, and how long each certificate behind them lasts."""
+    from flows import certificate_ends  # noqa: PLC0415
+
     if rt.signer is None:
-        return Finding("warning", "Карты Apple Wallet не выпускаются", "заполните card.apple файла правил")
+        return [Finding("warning", "Карты Apple Wallet не выпускаются", "заполните card.apple файла правил")]
     if rt.signer.is_demo:
-        return Finding("warning", "Карты Apple подписаны учебным сертификатом", "получите свой и заполните card.apple")
-    days = (rt.signer.expires_at - rt.now()).days
-    if days < 30:
-        return Finding(
-            "warning", f"Сертификат Apple кончится через {days} дн.", "выпустите новый для того же типа карты"
-        )
-    return Finding("ok", f"Сертификат Apple годен ещё {days} дн.")
+        text = "Карты Apple подписаны учебным сертификатом"
+        return [Finding("warning", text, "получите свой и заполните card.apple: kopilka wallet check")]
+    findings = []
+    for which, left in certificate_ends.left(rt).items():
+        title, days = certificate_ends.TITLES[which], left.days
+        title = f"{title[0].upper()}{title[1:]}"
+        if days > certificate_ends.WARN_DAYS:
+            findings.append(Finding("ok", f"{title} годен ещё {days} дн."))
+        else:
+            level = "error" if days <= certificate_ends.ERROR_DAYS else "warning"
+            text = f"{title} истёк" if days < 0 else f"{title} кончится через {days} дн."
+            findings.append(Finding(level, text, certificate_ends.MENDS[which], f"certificate-{which}"))
+    return findings
 
 
 def _google(rt: Runtime) -> Finding:
     if rt.google is None:
         return Finding("warning", "Карты Google Wallet не выпускаются", "заполните card.google файла правил")
+    from flows import google  # noqa: PLC0415
+
+    if (review := google.review_trouble(rt)) is not None:
+        mend = "посмотрите замечания в Google Wallet Console, исправьте оформление и нажмите «на проверку»"
+        return Finding("error", f"Google не пропускает класс карт: {review}", mend, "google-class-review")
+    if google.is_demo_mode(rt):
+        text = "Google: издатель в режиме показа, карты с пометкой [TEST ONLY] сохранят только тестовые учётные записи"
+        mend = "запросите publishing access в Google Wallet Console, потом напишите card.google.published: yes"
+        return Finding("warning", text, mend, "google-demo-mode")
     return Finding("ok", f"Google Wallet: издатель {rt.google.issuer_id}")
 
 

@@ -31,6 +31,8 @@ COMMANDS = {
     "token": "cli.token:token",
     "console-link": "cli.inspect:console_link",
     "amocrm": "cli.crm:amocrm",
+    "wallet": "cli.wallet:wallet",
+    "calls": "cli.calls:calls",
 }
 
 

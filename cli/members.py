@@ -1,4 +1,5 @@
-"""`kopilka member`: what a person in charge does to one account: correct it, reward it, join it with another."""
+"""`kopilka member`: what a person in charge does to one account: correct it, reward it, join it with another, answer
+for its data (`member_data.py`)."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import member_data
 from cli.common import fail, print_json, runtime
 from cli.inputs import KEY_CHARS_MAX, SIGNATURE_CHARS_MAX, shown_text
 from cli.refused import denied_is_told
@@ -24,7 +26,13 @@ POINTS_MAX = 1_000_000_000
 
 @click.group()
 def member() -> None:
-    """Один участник: поправить баллы, поощрить, объединить. MEMBER: номер, карта, телефон или почта."""
+    """Один участник: поправить баллы, поощрить, объединить, ответить о его данных.
+
+    MEMBER: номер, карта, телефон или почта."""
+
+
+for _command in (member_data.requests, member_data.done, member_data.data, member_data.erase):
+    member.add_command(_command)
 
 
 @member.command()

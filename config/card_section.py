@@ -1,44 +1,66 @@
-"""The `card` section: number, barcode, colours, images, texts, and the accounts of Apple and Google.
+"""The `card` section: number, barcode, texts, what is on the face, and the accounts of Apple and Google.
 
-Owns its keys, defaults and limits. Checks that named image files exist and are PNG; what a card file contains beyond
-that is the wallet package's.
+Owns its keys, defaults and limits. How the card looks is `card_look.py`, its pictures `card_pictures.py`, the shops
+`card_places.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from config import fields
-from config.masking import quote
-from config.model import AppleConfig, Barcode, CardConfig, GoogleConfig
-from config.secret_fields import Outside, is_file
-from config.section import Keys, Section
+from config.card_look import read_look, read_looks
+from config.card_places import read_places
+from config.model import (
+    AppleConfig,
+    Barcode,
+    CardConfig,
+    CardLanguage,
+    CardLook,
+    FrontField,
+    GoogleButton,
+    GoogleConfig,
+)
+from config.secret_fields import Outside
+from config.section import Keys, Section, read_list
 from loyalty.wording import plural
 
 MAX_NUMBER_LENGTH = 20
 MIN_FREE_DIGITS = 6  # after the prefix: a million cards
 MAX_NOTIFY_CHARS = 100
-MAX_BACK_FIELDS = 20
-MAX_LABEL_CHARS = 60
-MAX_TEXT_CHARS = 4_000
-MAX_IMAGE_BYTES = 1024 * 1024
 
 CARD_KEYS = Keys(
-    ("number", "barcode", "colors", "images", "notify_text", "back", "apple", "google"),
-    planned=("front",),
+    (
+        "number",
+        "barcode",
+        "language",
+        "front",
+        "show_name",
+        "colors",
+        "images",
+        "back",
+        "offers",
+        "segments",
+        "locations",
+        "notify_text",
+        "apple",
+        "google",
+    )
 )
 NUMBER_KEYS = Keys(("prefix", "length"))
-COLOUR_KEYS = Keys(("background", "text", "label"))
-BACK_KEYS = Keys(("label", "text"))
 APPLE_KEYS = Keys(("pass_type_id", "team_id", "certificate", "password", "wwdr"))
-GOOGLE_KEYS = Keys(("issuer_id", "class_suffix", "key"))
-IMAGE_NAMES = tuple(f"{name}{scale}" for name in ("icon", "logo", "strip") for scale in ("", "@2x", "@3x"))
-IMAGE_KEYS = Keys(IMAGE_NAMES)
+GOOGLE_KEYS = Keys(("issuer_id", "class_suffix", "key", "button", "published"))
 
 _BARCODES: Mapping[str, Barcode] = {"qr": "qr", "code128": "code128", "pdf417": "pdf417"}
-_PNG_MARK = b"\x89PNG\r\n\x1a\n"
-_PATH_FIX = "проверьте путь: он считается от папки файла правил"
+_LANGUAGES: Mapping[str, CardLanguage] = {"ru": "ru", "en": "en"}
+_FRONT: Mapping[str, FrontField] = {
+    "segment": "segment",
+    "pending": "pending",
+    "nearest_burn": "nearest_burn",
+    "next_segment": "next_segment",
+}
+_BUTTONS: Mapping[str, GoogleButton] = {"auto": "auto", "wallet": "wallet", "save_to_phone": "save_to_phone"}
+_NOTIFY_TEXTS: Mapping[CardLanguage, str] = {"ru": "Баланс: %@", "en": "Balance: %@"}
 _DEFAULT = CardConfig()
 
 
@@ -47,20 +69,27 @@ def read_card(root: Section, outside: Outside) -> CardConfig:
     if section is None:
         return _DEFAULT
     prefix, length = _number(section)
-    colours = section.sub("colors", COLOUR_KEYS)
+    look = read_look(section, outside.folder, CardLook())
+    language = section.get("language", fields.one_of(_LANGUAGES), _DEFAULT.language)
     return CardConfig(
         number_prefix=prefix,
         number_length=length,
         barcode=section.get("barcode", fields.one_of(_BARCODES), _DEFAULT.barcode),
-        background=_colour(colours, "background", _DEFAULT.background),
-        text=_colour(colours, "text", _DEFAULT.text),
-        label=_colour(colours, "label", _DEFAULT.label),
-        images=_images(section, outside.folder),
-        notify_text=section.get("notify_text", _notify_text, _DEFAULT.notify_text),
-        back=_back(section),
+        language=language,
+        front=_front(section),
+        show_name=section.get("show_name", fields.yes_no, default=False),
+        look=look,
+        segments=read_looks(section, outside.folder, look),
+        locations=read_places(section),
+        notify_text=section.get("notify_text", _notify_text, _NOTIFY_TEXTS[language]),
         apple=_apple(section, outside),
         google=_google(section, outside),
     )
+
+
+def _front(card: Section) -> tuple[FrontField, ...]:
+    """In the order of the file. More than three hardly fit beside each other on a phone."""
+    return read_list(card, "front", fields.one_of(_FRONT), _DEFAULT.front, like="[segment]")
 
 
 def _number(card: Section) -> tuple[str, int]:
@@ -80,56 +109,12 @@ def _number(card: Section) -> tuple[str, int]:
     return prefix, length
 
 
-def _colour(section: Section | None, key: str, default: str) -> str:
-    return default if section is None else section.get(key, fields.colour, default)
-
-
-def _images(card: Section, folder: Path) -> dict[str, Path]:
-    section = card.sub("images", IMAGE_KEYS)
-    if section is None:
-        return {}
-
-    def image(text: str) -> Path:
-        path = (folder / text).absolute()
-        if not is_file(path):
-            raise fields.FieldError("file-missing", f"файла {quote(text)} нет", _PATH_FIX)
-        if not _is_png(path):
-            fix = f"сохраните картинку в PNG до {MAX_IMAGE_BYTES // 1024} КБ"
-            raise fields.FieldError("not-png", "это не картинка PNG или она слишком велика", fix)
-        return path
-
-    found = {name: section.get(name, image, None) for name in IMAGE_NAMES if name in section}
-    return {name: path for name, path in found.items() if path is not None}
-
-
-def _is_png(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_PNG_MARK)) == _PNG_MARK and path.stat().st_size <= MAX_IMAGE_BYTES
-    except OSError:
-        return False
-
-
 def _notify_text(text: str) -> str:
     value = fields.words(MAX_NOTIFY_CHARS)(text)
     if value.count("%@") != 1:
         fix = 'напишите, например, "Баланс: %@": вместо %@ встанет новое число'
         raise fields.FieldError("notify-text", "в тексте уведомления нужно одно %@", fix)
     return value
-
-
-def _back(card: Section) -> tuple[tuple[str, str], ...]:
-    members = card.items("back", "- {label: Телефон, text: +7 495 000-00-00}")
-    if len(members) > MAX_BACK_FIELDS:
-        message = f"полей на обороте больше {MAX_BACK_FIELDS}"
-        card.notes.error_at_path(card.at("back"), "too-many", message, "уберите лишние")
-        return ()
-    rows = []
-    for path, node in members:
-        row = Section.open(card.notes, node, path, node.span, BACK_KEYS)
-        label = row.need("label", fields.words(MAX_LABEL_CHARS), "Телефон")
-        rows.append((label, row.need("text", fields.words(MAX_TEXT_CHARS, lines=True), "+7 495 000-00-00")))
-    return tuple(rows)
 
 
 def _apple(card: Section, outside: Outside) -> AppleConfig | None:
@@ -167,4 +152,10 @@ def _google(card: Section, outside: Outside) -> GoogleConfig | None:
     issuer_id = section.need("issuer_id", issuer, "3388000000012345678")
     class_suffix = section.need("class_suffix", suffix, "club")
     key = outside.file(section, "key")
-    return None if key is None else GoogleConfig(issuer_id, class_suffix, key)
+    button = section.get("button", fields.one_of(_BUTTONS), GoogleConfig.button)
+    is_published = section.get("published", fields.yes_no, default=False)
+    if section.notes.intact(section.path) and not is_published:
+        message = "издатель Google в режиме показа: карты с пометкой [TEST ONLY] и только тестовым учётным записям"
+        fix = "запросите publishing access в Google Wallet Console; когда его дадут, напишите published: yes"
+        section.notes.warn(section.path, "google-demo-mode", message, fix)
+    return None if key is None else GoogleConfig(issuer_id, class_suffix, key, button, is_published)

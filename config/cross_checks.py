@@ -1,20 +1,19 @@
 """Rules that are right one by one and wrong together.
 
-Owns the checks between sections; those of segments, of lifetimes and of rules that do nothing have files of their own.
-Each looks only at what was read without a mistake, so that a mistake elsewhere neither hides nor doubles what is said
-here.
+Owns the checks between sections; those of the card, of segments, of lifetimes and of rules that do nothing have files
+of their own. Each looks only at what was read without a mistake, so that a mistake elsewhere neither hides nor doubles
+what is said here.
 """
 
 from __future__ import annotations
 
+from config.card_checks import check_card
 from config.idle_checks import check_idle_rules
 from config.lifetime_checks import check_lifetimes
 from config.model import AmoCrmConfig, CardConfig
 from config.section import Notes
 from config.segment_checks import check_named_by_bots, check_segments
 from loyalty.programme import Programme
-
-MIN_CONTRAST = 4.5  # WCAG 2.1, 1.4.3, level AA for text
 
 
 def check_together(
@@ -27,13 +26,7 @@ def check_together(
     check_idle_rules(notes, programme, amocrm, today)
     _something_earns(notes, programme)
     _codes_can_be_sent(notes, programme)
-    _colours_are_readable(notes, card)
-
-
-def contrast(first: str, second: str) -> float:
-    """WCAG contrast ratio of two colours written #RRGGBB: from 1 to 21."""
-    low, high = sorted((_luminance(first), _luminance(second)))
-    return (high + 0.05) / (low + 0.05)
+    check_card(notes, programme, card)
 
 
 def _something_earns(notes: Notes, programme: Programme) -> None:
@@ -62,26 +55,3 @@ def _codes_can_be_sent(notes: Notes, programme: Programme) -> None:
     if notes.intact("redeem.confirm"):
         message = "код подтверждения покупателю пока нечем доставить: в файле нет раздела mail"
         notes.warn("redeem.confirm", "code-undeliverable", message, "добавьте раздел mail или напишите confirm: none")
-
-
-def _colours_are_readable(notes: Notes, card: CardConfig) -> None:
-    for key, colour in (("text", card.text), ("label", card.label)):
-        if not notes.intact("card.colors.background", f"card.colors.{key}"):
-            continue
-        ratio = contrast(colour, card.background)
-        if ratio < MIN_CONTRAST:
-            path = next(
-                (path for path in (f"card.colors.{key}", "card.colors.background") if notes.written(path)), "card"
-            )
-            shown = f"{ratio:.1f}".replace(".", ",")
-            message = f"{colour} на {card.background}: контраст {shown} при норме 4,5; кассир не прочтёт номер"
-            notes.warn(path, "contrast", message, "возьмите более светлый или более тёмный цвет")
-
-
-def _luminance(colour: str) -> float:
-    red, green, blue = (_linear(int(colour[start : start + 2], 16) / 255) for start in (1, 3, 5))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _linear(channel: float) -> float:
-    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4

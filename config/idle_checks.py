@@ -31,7 +31,11 @@ def check_idle_rules(notes: Notes, programme: Programme, amocrm: AmoCrmConfig | 
 def _purchases_have_customers(notes: Notes, amocrm: AmoCrmConfig | None) -> None:
     if amocrm is None or amocrm.customers:
         return
-    for key, is_on in (("purchases", amocrm.purchases), ("next_purchase", amocrm.next_purchase)):
+    for key, is_on in (
+        ("purchases", amocrm.purchases),
+        ("next_purchase", amocrm.next_purchase),
+        ("bonus_points", amocrm.bonus_points),
+    ):
         path = f"amocrm.{key}"
         if is_on and notes.intact(path):
             message = f"{key}: yes ничего не делает: покупателей не ведём (customers: no)"

@@ -44,6 +44,7 @@ AMOCRM_KEYS = Keys(
         "mark_invoices",
         "purchases",
         "next_purchase",
+        "bonus_points",
         "segment_bots",
         "token",
         "oauth",
@@ -58,6 +59,8 @@ CONTACT_FIELDS: tuple[ContactFieldRole, ...] = (
     "birthday",
     "card_link",
     "card_status",
+    "no_calls",
+    "no_offers",
 )
 LEAD_FIELDS: tuple[LeadFieldRole, ...] = get_args(LeadFieldRole)
 BOT_KEYS = Keys(("segment", "bot"))
@@ -104,6 +107,7 @@ def read_amocrm(root: Section, outside: Outside) -> AmoCrmConfig | None:
         mark_invoices=section.get("mark_invoices", fields.yes_no, default=False),
         purchases=section.get("purchases", fields.yes_no, default=False),
         next_purchase=section.get("next_purchase", fields.yes_no, default=False),
+        bonus_points=section.get("bonus_points", fields.yes_no, default=False),
         segment_bots=_bots(section),
     )
 

@@ -24,7 +24,7 @@ MAX_DEPTH = 6
 
 _UNREADABLE_RECORD = '{"level": "error", "event": "log record could not be formatted"}\n'
 # Their INFO lines carry SQL parameters, addresses and job arguments.
-_QUIET_LOGGERS = ("sqlalchemy", "urllib3", "rq", "rq.worker", "google", "alembic")
+_QUIET_LOGGERS = ("sqlalchemy", "urllib3", "rq", "rq.worker", "google", "alembic", "httpx", "httpcore", "hpack")
 _OWN_KEYS = frozenset({"_record", "_from_structlog"})
 
 

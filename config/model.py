@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import SecretStr
 
@@ -21,11 +21,22 @@ from loyalty.receipts import PaymentMethod, TaxSystem, Vat
 VERSION_CHARS = 12  # hex digits of the digest that name a version of the rules
 
 Barcode = Literal["qr", "code128", "pdf417"]
+CardLanguage = Literal["ru", "en"]
+FrontField = Literal["segment", "pending", "nearest_burn", "next_segment"]
 Provider = Literal[
     "yookassa", "tbank", "cloudpayments", "robokassa", "sber", "alfabank", "prodamus", "paykeeper", "stripe"
 ]
 ContactFieldRole = Literal[
-    "balance", "pending", "nearest_burn", "segment", "rfm", "birthday", "card_link", "card_status"
+    "balance",
+    "pending",
+    "nearest_burn",
+    "segment",
+    "rfm",
+    "birthday",
+    "card_link",
+    "card_status",
+    "no_calls",
+    "no_offers",
 ]
 LinkProvider = Literal["yookassa", "tbank", "cloudpayments"]
 Ffd = Literal["1.05", "1.2"]
@@ -42,6 +53,7 @@ LeadFieldRole = Literal[
     "paid_on",
     "payment_link",
 ]
+GoogleButton = Literal["auto", "wallet", "save_to_phone"]
 MailSecurity = Literal["none", "starttls", "tls"]
 
 
@@ -58,26 +70,54 @@ class AppleConfig:
 
 @dataclass(frozen=True)
 class GoogleConfig:
-    """`key` is the service account's JSON file."""
+    """`key` is the service account's JSON file. Until the issuer `is_published` only its test accounts can save."""
 
     issuer_id: str
     class_suffix: str
     key: Path
+    button: GoogleButton = "auto"
+    is_published: bool = False
 
 
 @dataclass(frozen=True)
-class CardConfig:
-    """What every card looks like. `number_length` counts the prefix; `images` keys are file stems such as icon@2x."""
+class CardLook:
+    """`images` keys are file stems such as icon@2x; a stem without a scale, alone of its kind, is a source for all.
+    `offers` stand on the back and never speak up."""
 
-    number_prefix: str = "77"
-    number_length: int = 10
-    barcode: Barcode = "qr"
     background: str = "#16382C"
     text: str = "#FFFFFF"
     label: str = "#BFE3D0"
     images: Mapping[str, Path] = field(default_factory=dict)
-    notify_text: str = "Баланс: %@"
     back: tuple[tuple[str, str], ...] = ()
+    offers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the phone brings the card up; degrees. `text` stands on the locked screen."""
+
+    lat: float
+    lon: float
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class CardConfig:
+    """What every card looks like and says. `number_length` counts the prefix. `segments` are whole looks by the code of
+    their segment. The balance is always on the face, beside `front`."""
+
+    MAX_FRONT_WITH_NAME: ClassVar = 3
+
+    number_prefix: str = "77"
+    number_length: int = 10
+    barcode: Barcode = "qr"
+    language: CardLanguage = "ru"
+    front: tuple[FrontField, ...] = ("segment", "nearest_burn", "next_segment")
+    show_name: bool = False
+    look: CardLook = field(default_factory=CardLook)
+    segments: Mapping[str, CardLook] = field(default_factory=dict)
+    locations: tuple[Place, ...] = ()
+    notify_text: str = "Баланс: %@"
     apple: AppleConfig | None = None
     google: GoogleConfig | None = None
 
@@ -113,6 +153,7 @@ class AmoCrmConfig:
     mark_invoices: bool = False
     purchases: bool = False
     next_purchase: bool = False
+    bonus_points: bool = False
     segment_bots: Mapping[str, int] = field(default_factory=dict)
 
 

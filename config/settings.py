@@ -26,6 +26,9 @@ DEFAULT_DOTENV = Path(".env")
 # Without the version part of the path: the connector of each system adds its own.
 GOOGLE_API = "https://walletobjects.googleapis.com"
 GOOGLE_TOKEN = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+GOOGLE_KEYS = "https://pay.google.com/gp/m/issuer/keys"
+GOOGLE_SAVE = "https://pay.google.com/gp/v/save"
+APNS = "https://api.push.apple.com:443"
 
 MAX_THREADS = 256
 MAX_PROXIES = 5
@@ -66,6 +69,11 @@ class Settings:
     acquirer_api_urls: Mapping[str, str]
     google_api_url: str
     google_token_url: str
+    google_save_url: str
+    google_keys_url: str
+    google_keys_file: Path | None
+    apns_url: str
+    apns_ca_file: Path | None
     yookassa_check_ip: bool
     clock_file: Path | None
     demo_wallet_dir: Path | None
@@ -115,6 +123,11 @@ def load_settings(env: Mapping[str, str] | None = None, dotenv: Path | None = DE
         acquirer_api_urls=_acquirer_api_urls(reader),
         google_api_url=reader.get("GOOGLE_API_URL", values.official_or_loopback(GOOGLE_API), GOOGLE_API),
         google_token_url=reader.get("GOOGLE_TOKEN_URL", values.official_or_loopback(GOOGLE_TOKEN), GOOGLE_TOKEN),
+        google_save_url=reader.get("GOOGLE_SAVE_URL", values.official_or_loopback(GOOGLE_SAVE), GOOGLE_SAVE),
+        google_keys_url=reader.get("GOOGLE_KEYS_URL", values.official_or_loopback(GOOGLE_KEYS), GOOGLE_KEYS),
+        google_keys_file=reader.get("GOOGLE_KEYS_FILE", Path, None),
+        apns_url=reader.get("APNS_URL", values.official_or_loopback(APNS), APNS),
+        apns_ca_file=reader.get("APNS_CA_FILE", Path, None),
         yookassa_check_ip=reader.get("YOOKASSA_CHECK_IP", values.yes_no, default=True),
         clock_file=reader.get("CLOCK_FILE", Path, None),
         demo_wallet_dir=reader.get("DEMO_WALLET_DIR", Path, None),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from flows import outgoing
+from flows import crm_bonus, outgoing
 from flows.refusals import MemberNotFound
 from loyalty import activation, burning
 from loyalty.account import Account
@@ -76,13 +76,18 @@ def save(tx: sa.Connection, rt: Runtime, member_id: int, account: Account, *, oc
 
 
 def mark_out_of_date(tx: sa.Connection, rt: Runtime, member_id: int, *, now: datetime) -> None:
-    """CRM and Google no longer say what is true of this member."""
+    """CRM and cards no longer say what is true of this member."""
     outbox.add_kinds(tx, shown_by(rt), [member_id], now=now)
 
 
 def shown_by(rt: Runtime) -> Sequence[Kind]:
     """Where a member's points are shown outside."""
-    systems: dict[Kind, object] = {"crm": rt.crm, "google": rt.google}
+    systems: dict[Kind, object] = {
+        "crm": rt.crm,
+        "bonus": crm_bonus.is_on(rt) or None,
+        "google": rt.google,
+        "apple": rt.apple,
+    }
     return [kind for kind, system in systems.items() if system is not None]
 
 

@@ -3,7 +3,7 @@
 amoCRM disables a hook that failed too often, loses some, and tells nobody; and this product may have been down. Every
 ten minutes the lists are asked for what changed since the last time: what the inbox has not heard of is read like after
 a hook. If there was such a thing, the subscription is looked at and made anew. Source: amoCRM reference, sections 3.1
-and 4.8.
+and 4.8. Open tasks of call lists are read again, a part each time.
 """
 
 from __future__ import annotations
@@ -161,8 +161,7 @@ def _contacts(run: Run, crm: AmoCrm, marks: dict[str, datetime]) -> Iterator[Non
             def work(tx: sa.Connection, page: Sequence[Contact] = page) -> int:
                 return sum(_take_over(tx, rt, contact, birthday_id) for contact in page)
 
-            reading = consent_fields.read_at(rt, crm, page, asked_at)
-            changed = rt.db.run(work) + consent_fields.hear_all(rt, page, reading)
+            changed = rt.db.run(work) + consent_fields.look(rt, crm, page, asked_at)
             asked_at = rt.now()
             progress = run.progress.plus(done=len(page), contacts=changed)
             run.piece(lambda _tx, progress=progress: progress)  # type: ignore[misc]

@@ -6,13 +6,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connector.amocrm.auth import OAuthTokens
-from flows import crm_fields, deal_fields, deals
+from flows import consent_fields, crm_fields, deal_fields, deals
 from flows.settle import SetupIncomplete
 
 if TYPE_CHECKING:
     from flows.runtime import Runtime
 
-HOOK_EVENTS = ("add_lead", "update_lead", "delete_lead", "restore_lead", "status_lead", "delete_contact")
+HOOK_EVENTS = (
+    "add_lead",
+    "update_lead",
+    "delete_lead",
+    "restore_lead",
+    "status_lead",
+    "delete_contact",
+    "update_task",
+    "delete_task",
+)
+CONSENT_EVENTS = ("update_contact",)
+"""Only where managers tick our fields: every write of ours to a contact fires this one back at us."""
+
+
+def hook_events(rt: Runtime) -> tuple[str, ...]:
+    """What the account's hook is subscribed to."""
+    return HOOK_EVENTS + (CONSENT_EVENTS if consent_fields.are_kept(rt) else ())
 
 
 @dataclass(frozen=True)
@@ -38,5 +54,5 @@ def set_up(rt: Runtime) -> Connected:
     account = rt.crm.account()
     rt.directory.put(deals.ACCOUNT, {"id": account.id, "subdomain": account.subdomain})
     fields = {**crm_fields.field_ids(rt, rt.crm), **deal_fields.field_ids(rt, rt.crm)}
-    rt.crm.subscribe(f"{rt.settings.public_url}{rt.hook_path()}", HOOK_EVENTS)
+    rt.crm.subscribe(f"{rt.settings.public_url}{rt.hook_path()}", hook_events(rt))
     return Connected(account.subdomain, account.customers_mode, len(fields))

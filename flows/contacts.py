@@ -1,4 +1,4 @@
-"""A contact that is gone from the CRM: merged into another, or deleted.
+"""A contact that a hook named: its fields about consent are read; or it is gone from the CRM, merged or deleted.
 
 amoCRM does not say which. If the deals of our member now belong to one other contact, the two were one person: our
 members are merged, and no point is lost or counted twice.
@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from flows import deals, people
+from flows import consent_fields, deals, people
 from flows.settle import ClaimLost, SetupIncomplete
 from storage import boxes, deal_marks, members
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from connector.amocrm.client import AmoCrm
+    from connector.amocrm.contacts import Contact
     from flows.runtime import Runtime
     from storage.inbox import InboxRow
 
@@ -31,16 +35,28 @@ def gone(rt: Runtime, row: InboxRow) -> None:
             raise ClaimLost
 
 
+def _hear(rt: Runtime, crm: AmoCrm, contact: Contact, read_at: datetime) -> str:
+    """A contact that is there: did a manager tick one of our fields?"""
+    if not consent_fields.look(rt, crm, [contact], read_at):
+        return "контакт на месте"
+    rt.bell.ring("outbox", contact.id)
+    return "контакт на месте; согласие изменено"
+
+
 def _follow(rt: Runtime, contact_ref: int) -> str:
     if rt.crm is None:
         raise SetupIncomplete("amoCRM не подключена: заполните раздел amocrm файла правил")
     with rt.db.begin() as tx:
         member = members.by_contact(tx, contact_ref)
-        if member is None or member.contact_ref != contact_ref:
+        if member is None:
             return "такого участника нет"
         deal_refs = deal_marks.deals_of(tx, member.id, limit=DEALS_READ_MAX)
-    if contact_ref in rt.crm.contacts([contact_ref]):
-        return "контакт на месте"
+    read_at = rt.now()
+    contact = rt.crm.contacts([contact_ref]).get(contact_ref)
+    if contact is not None:
+        return _hear(rt, rt.crm, contact, read_at)
+    if member.contact_ref != contact_ref:
+        return "контакта нет; его участник давно объединён с другим"
     found = deals.fetch(rt, deal_refs) if deal_refs else None
     # A merge hands over every deal; a deletion leaves deals without a contact, and one of them may get another buyer.
     owners = set() if found is None else {deal.main_contact_id for deal in found.deals.values() if not deal.is_deleted}
@@ -49,15 +65,22 @@ def _follow(rt: Runtime, contact_ref: int) -> str:
     heir_ref = owners.pop()
     if heir_ref is None or heir_ref not in found.names:
         return "контакт удалён; новый контакт его сделок не читается"
+    return _hand_over(rt, member.id, contact_ref, heir_ref, found.contacts.get(heir_ref))
+
+
+def _hand_over(rt: Runtime, member_id: int, contact_ref: int, heir_ref: int, inherited: Contact | None) -> str:
+    """The contact that all deals now belong to takes the member's place, or its own member takes him over."""
     with rt.db.begin() as tx:
         heir = members.by_contact(tx, heir_ref)
         if heir is None:
+            member = members.lock(tx, member_id)
+            if member.contact_ref != contact_ref:
+                return "участник изменился, пока мы читали сделки"  # erased, or joined with another
             members.move_contact(tx, member.id, heir_ref)
-            contact = found.contacts.get(heir_ref)
-            if contact is not None:
-                people.take_over_contact(tx, rt, member, contact, None)
+            if inherited is not None:
+                people.take_over_contact(tx, rt, member, inherited, None)
             people.tell_anew(tx, rt, member.id)
             return "контакт объединён с другим, участник остался тем же"
-    people.merge(rt, from_id=member.id, into_id=heir.id)
-    _log.info("members_merged", from_id=member.id, into_id=heir.id)
+    people.merge(rt, from_id=member_id, into_id=heir.id)
+    _log.info("members_merged", from_id=member_id, into_id=heir.id)
     return "контакты объединены: баллы и сроки сохранены"

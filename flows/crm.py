@@ -15,7 +15,7 @@ from connector.amocrm.contacts import ContactChange, contact_diff
 from connector.amocrm.customers import SEGMENTS_DIRECTORY_NAME as SEGMENTS_ENTRY
 from connector.amocrm.fields import DIRECTORY_NAME as FIELDS_ENTRY
 from connector.errors import Refused, WrongMode
-from flows import crm_fields, crm_purchases
+from flows import consent_fields, crm_bonus, crm_fields, crm_purchases
 from flows.crm_customers import MODE_ENTRY, push_customers
 from flows.crm_desk import Desk, remember, save, unsure_if_lost
 from flows.settle import NotYet, SetupIncomplete
@@ -40,11 +40,7 @@ def refresh(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) ->
     if rt.crm is None:
         raise SetupIncomplete("amoCRM не подключена")
     desk = _lay_out(rt, rt.crm, member_ids, hold)
-    present = [
-        member
-        for member in desk.members.values()
-        if member.contact in desk.contacts or not _must_read(rt, desk.states[member.id])
-    ]
+    present = [member for member in desk.members.values() if member.id not in desk.unread]
     with _looked_up_anew_if_refused(rt, len(member_ids)):
         _push_fields(rt, rt.crm, desk, present)
         if rt.crm_names.customers:
@@ -53,6 +49,7 @@ def refresh(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) ->
             push_customers(rt, rt.crm, desk, living)
             met = [one for one in strangers if desk.states[one].customer_ref is not None]
             crm_purchases.customers_came(rt, met)
+            crm_bonus.customers_came(rt, met)
     _be_sure_again(rt, desk)
     ids = {member.id for member in present}
     return {one: "поля и покупатель обновлены" if one in ids else "контакта в CRM нет" for one in member_ids}
@@ -87,6 +84,7 @@ def _looked_up_anew_if_refused(rt: Runtime, members_count: int) -> Iterator[None
 
 def _lay_out(rt: Runtime, crm: AmoCrm, member_ids: Sequence[int], hold: Callable[[], None]) -> Desk:
     began_at = rt.now()
+    ticks = consent_fields.ids(rt, crm)
     with rt.db.begin() as tx:
         shown = [one for one in members.shown(tx, member_ids).values() if one.contact_ref is not None]
         # Another contact of a person who was merged shows what he has now; the customer is the living one's alone.
@@ -97,8 +95,11 @@ def _lay_out(rt: Runtime, crm: AmoCrm, member_ids: Sequence[int], hold: Callable
         states = crm_storage.states(tx, {*member_ids, *found})
         nearest = lots.next_burns(tx, {one.person.id for one in shown})
         burns = {one.id: nearest[one.person.id] for one in shown if one.person.id in nearest}
-    to_read = [member.contact for member in found.values() if _must_read(rt, states[member.id])]
-    return Desk(found, states, crm.contacts(to_read) if to_read else {}, began_at, hold, burns)
+        unsettled = consent_fields.unsettled(tx, ticks, found.values())
+    to_read = {one.id: one.contact for one in found.values() if one.id in unsettled or _must_read(rt, states[one.id])}
+    contacts = crm.contacts(list(to_read.values())) if to_read else {}
+    unread = frozenset(member_id for member_id, contact in to_read.items() if contact not in contacts)
+    return Desk(found, states, contacts, began_at, hold, burns, unread)
 
 
 def _into(one: Shown) -> int | None:
@@ -112,13 +113,14 @@ def _must_read(rt: Runtime, state: CrmState) -> bool:
 
 def _push_fields(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
     ids = crm_fields.field_ids(rt, crm)
+    ticks = consent_fields.meet(rt, crm, desk.contacts.values(), desk.began_at)
     wanted = {member.id: crm_fields.wanted_fields(rt, member, desk.burns.get(member.id)) for member in present}
     changes: list[ContactChange] = []
     for member in present:
         by_id = {ids[key]: value for key, value in wanted[member.id].items() if key in ids}
         contact = desk.contacts.get(member.contact)
         if contact is not None:
-            change = contact_diff(contact, by_id)
+            change = contact_diff(contact, by_id | ticks.get(contact.id, {}))
         else:
             change = _difference_from_pushed(member, ids, wanted[member.id], desk.states[member.id])
         if change is not None:
@@ -127,10 +129,12 @@ def _push_fields(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]
     writing = [member for member in present if member.contact in changed]
     if writing:  # remembered before the write: whoever comes after our death reads first
         remember(rt, desk, writing, pushed_fields=None)
+        consent_fields.begin(rt, ticks)
         desk.hold()
         with unsure_if_lost(rt, desk, writing):
             crm.update_contacts(changes)
         rt.failpoints.reach("crm.after_fields")
+        consent_fields.done(rt, ticks)
     for member in present:
         desk.states[member.id] = replace(desk.states[member.id], pushed_fields=_by_field_id(ids, wanted[member.id]))
     save(rt, desk)

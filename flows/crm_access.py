@@ -99,29 +99,39 @@ class StoredTokens:
 
 
 class StoredGate:
-    """RateGate over the `rate_gate` table: all processes share one rate by the database's clock."""
+    """RateGate over the `rate_gate` table: all processes share one rate by the database's clock, one per `name`."""
 
-    def __init__(self, db: Database, *, per_second: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        db: Database,
+        *,
+        per_second: float,
+        sleep: Callable[[float], None] = time.sleep,
+        name: str = NAME,
+        wait_max_s: float = TURN_WAIT_MAX_S,
+    ) -> None:
         self._db = db
         self._per_second = per_second
         self._sleep = sleep
+        self._name = name
+        self._wait_max_s = wait_max_s
 
     def wait_turn(self) -> None:
         with self._db.autocommit() as connection:
-            turn = access.next_turn(connection, NAME, per_second=self._per_second, wait_max_s=TURN_WAIT_MAX_S)
+            turn = access.next_turn(connection, self._name, per_second=self._per_second, wait_max_s=self._wait_max_s)
         if turn.closed_s > 0:
-            raise Blocked(f"the CRM circuit is open: {turn.reason}", retry_after_s=turn.closed_s)
+            raise Blocked(f"the circuit of {self._name} is open: {turn.reason}", retry_after_s=turn.closed_s)
         if not turn.is_taken:
-            raise RateLimited("too many calls are waiting for the CRM", retry_after_s=turn.wait_s)
+            raise RateLimited(f"too many calls are waiting for {self._name}", retry_after_s=turn.wait_s)
         self._sleep(turn.wait_s)
 
     def pause(self, seconds: float) -> None:
         with self._db.autocommit() as connection:
-            access.pause_gate(connection, NAME, seconds=seconds)
+            access.pause_gate(connection, self._name, seconds=seconds)
 
     def open_circuit(self, seconds: float, reason: str) -> None:
         with self._db.autocommit() as connection:
-            access.close_gate(connection, NAME, seconds=seconds, reason=reason)
+            access.close_gate(connection, self._name, seconds=seconds, reason=reason)
 
 
 class StoredDirectory:

@@ -30,7 +30,7 @@ class Desk:
 
     `began_at`: nothing here was read earlier.
     `burns`: each member's points that end soonest, and when. `hold` is called before a write that must not happen
-    twice.
+    twice. `unread`: members whose contact was asked for and is not in the CRM.
     """
 
     members: Mapping[int, Member]
@@ -39,6 +39,7 @@ class Desk:
     began_at: datetime
     hold: Callable[[], None]
     burns: Mapping[int, tuple[int, datetime]]
+    unread: frozenset[int] = frozenset()
 
 
 def remember(rt: Runtime, desk: Desk, some: Sequence[Member], **change: Any) -> None:

@@ -35,13 +35,17 @@ FIELD_TYPES = {
     "rfm": ("text", "KOPILKA_RFM"),
     "card_link": ("url", "KOPILKA_CARD_LINK"),
     "card_status": ("text", "KOPILKA_CARD_STATUS"),
+    "no_calls": ("checkbox", "KOPILKA_NO_CALLS"),
+    "no_offers": ("checkbox", "KOPILKA_NO_OFFERS"),
 }
+TYPED_BY_PEOPLE = ("no_calls", "no_offers")
+"""Fields that managers fill in too, so they are not closed to them when we create them (`consent_fields.py`)."""
 
 
 def wanted_fields(rt: Runtime, member: Member, burn: tuple[int, datetime] | None) -> dict[str, FieldValue]:
     """What the contact's fields should say now, by our keys. `burn`: his points that end soonest."""
     return {
-        "nearest_burn": "" if burn is None else _burn_text(rt, *burn),
+        "nearest_burn": "" if burn is None else burn_text(rt, *burn),
         "balance": member.balance.available - member.balance.debt,
         "pending": member.balance.pending,
         "segment": segment_title(rt, member),
@@ -51,7 +55,12 @@ def wanted_fields(rt: Runtime, member: Member, burn: tuple[int, datetime] | None
     }
 
 
-def _burn_text(rt: Runtime, points: int, ends_at: datetime) -> str:
+def spec(key: str, name: str) -> FieldSpec:
+    """How a contact field of ours is found or made."""
+    return FieldSpec(name, *FIELD_TYPES[key], is_api_only=key not in TYPED_BY_PEOPLE)
+
+
+def burn_text(rt: Runtime, points: int, ends_at: datetime) -> str:
     """«340 баллов до 27 марта 2026»: the last valid day."""
     last_day = burning.last_valid_day(ends_at, rt.programme.timezone)
     return f"{count_text(points, rt.point_forms)} до {full_date(last_day)}"
@@ -61,7 +70,7 @@ def field_ids(rt: Runtime, crm: AmoCrm) -> dict[str, int]:
     """Ids of the configured contact fields, by our keys; missing ones are created if the owner allows it."""
     names = rt.crm_names
     wanted: dict[str, FieldSpec] = {
-        key: FieldSpec(name, *FIELD_TYPES[key]) for key, name in names.contact_fields.items() if key not in READ_ROLES
+        key: spec(key, name) for key, name in names.contact_fields.items() if key not in READ_ROLES
     }
     found = crm.ensure_contact_fields(rt.directory, wanted, create=names.create_missing_fields)
     missing = [spec.name for key, spec in wanted.items() if key not in found]

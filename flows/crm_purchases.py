@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from storage.orders import Order
     from storage.purchases import Told
 
-CUSTOMER_COMES_IN = timedelta(seconds=20)
-"""A buyer's customer is made by another delivery; the purchase waits for it."""
+CUSTOMER_COMES_IN = timedelta(minutes=10)
+"""A buyer's customer is made by another delivery, which calls for his purchases at once (`customers_came`). This is
+only for one who died in between; while amoCRM is away all who wait come back so often."""
 UNTOLD_MAX = 1_000
 NO_CUSTOMER = "покупателя в CRM ещё нет"
 

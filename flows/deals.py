@@ -13,9 +13,9 @@ import structlog
 
 from connector.amocrm.hooks import HookBody, parse_hook
 from connector.amocrm.reading import date_value
-from flows import crm_fields, deal_fields, deal_redemption, deal_stages, people, points
+from flows import consent_fields, crm_fields, deal_fields, deal_redemption, deal_stages, people, points
 from flows.settle import ClaimLost, NotYet, SetupIncomplete
-from storage import boxes, holds, inbox, installation, members, orders, payments
+from storage import boxes, call_lists, holds, inbox, installation, members, orders, payments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 HOOK_SOURCE = "amocrm"
 DEAL_SOURCE = "amocrm.deal"
 CONTACT_SOURCE = "amocrm.contact"
+TASK_SOURCE = "amocrm.task"
 CONTACT_GONE = ("contact", "delete")
+CONTACT_CHANGED = ("contact", "update")
 ACCOUNT = "account"
 FOREIGN = "пропущено: хук чужого аккаунта"
 
@@ -60,9 +62,13 @@ def split_hook(rt: Runtime, row: InboxRow) -> None:
     refusal = _foreign(rt, body)
     named = [] if refusal else sorted({entity.id for entity in body.entities if entity.kind == "deal"})
     gone = [] if refusal else sorted({one.id for one in body.entities if (one.kind, one.action) == CONTACT_GONE})
+    changed = [] if refusal else [one for one in body.entities if (one.kind, one.action) == CONTACT_CHANGED]
+    tasks = [] if refusal else [one.id for one in body.entities if one.kind == "task" and one.action != "add"]
 
     def save(tx: sa.Connection) -> None:
-        for source, ids in ((DEAL_SOURCE, named), (CONTACT_SOURCE, gone)):
+        contacts = gone + (consent_fields.worth_reading(rt, tx, changed) if changed else [])
+        ours = call_lists.tasks_of_ours(tx, tasks) if tasks else []
+        for source, ids in ((DEAL_SOURCE, named), (CONTACT_SOURCE, contacts), (TASK_SOURCE, ours)):
             for entity_id in ids:
                 inbox.add(tx, source=source, external_id=str(entity_id), body=b"", is_hint=True, now=now)
         outcome = refusal or _summary(body, named)

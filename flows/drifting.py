@@ -13,7 +13,7 @@ import structlog
 from connector.amocrm.api import READ_BATCH
 from connector.amocrm.contacts import contact_diff
 from connector.errors import ConnectorError, NeedsReauth
-from flows import crm_fields
+from flows import bonus_drift, consent_fields, crm_fields
 from flows.settle import SetupIncomplete
 from storage import drift, lots, members, outbox
 
@@ -35,6 +35,7 @@ def look(run: Run) -> Iterator[None]:
     rt = run.rt
     if rt.crm is None:
         return
+    yield from bonus_drift.look(run)
     after = int((rt.directory.recall(PLACE) or {}).get("after", 0))
     try:
         ids = crm_fields.field_ids(rt, rt.crm)
@@ -57,22 +58,25 @@ def look(run: Run) -> Iterator[None]:
 
 def summary(counts: Mapping[str, int]) -> str:
     parts = [f"сверено контактов: {counts.get('members', 0)}", f"исправляем: {counts.get('drifted', 0)}"]
-    return ", ".join([*parts, *([f"контакта нет: {counts['gone']}"] if counts.get("gone") else [])])
+    gone = [f"контакта нет: {counts['gone']}"] if counts.get("gone") else []
+    return ", ".join([*parts, *gone, *bonus_drift.summary(counts)])
 
 
 def _compare(rt: Runtime, crm: AmoCrm, batch: Sequence[int], ids: Mapping[str, int]) -> tuple[int, int]:
     """How many contacts differ, and how many are gone."""
     with rt.db.begin() as tx:
-        refs = {one.id: one.contact for one in members.by_ids(tx, batch).values()}
+        refs = {one.id: one.contact_ref for one in members.by_ids(tx, batch).values() if one.contact_ref is not None}
+    read_at = rt.now()
     contacts = crm.contacts(list(refs.values()))
+    consent_fields.look(rt, crm, contacts.values(), read_at)
     with rt.db.begin() as tx:  # read after the contacts: what changed meanwhile is told by its own delivery
         found = members.by_ids(tx, batch)
         burns = lots.next_burns(tx, set(batch))
         drifted = []
         for member in found.values():
-            contact = contacts.get(refs[member.id])
-            if contact is None:
-                continue
+            contact = contacts.get(refs.get(member.id, 0))
+            if contact is None or member.contact_ref != contact.id:
+                continue  # gone, or erased since
             wanted = crm_fields.wanted_fields(rt, member, burns.get(member.id))
             if contact_diff(contact, {ids[key]: value for key, value in wanted.items() if key in ids}) is not None:
                 drifted.append(member.id)

@@ -24,7 +24,13 @@ NAMES = (
     "crm.after_segments",
     "note.after_write",
     "deal.after_fields",
+    "google.after_class",
     "google.after_write",
+    "google.before_message",
+    "apple.after_tag",
+    "apple.after_push",
+    "bonus.after_write",
+    "task.after_write",
     "api.after_commit",
     "tokens.after_answer",
 )

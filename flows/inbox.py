@@ -9,25 +9,28 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from connector.acquiring.base import Callback
 from connector.errors import BadReply
-from flows import active_rules, contacts, deals, payments, settle
+from flows import active_rules, call_results, contacts, deals, payments, settle
 from storage import boxes, inbox
 from storage.db import DatabaseAway
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from connector.acquiring.base import Ack
     from flows.runtime import Runtime
     from storage.inbox import InboxRow, Stored
 
+Found = TypeVar("Found")
+
 BATCH_ROWS = 50
+READ_TOGETHER = (deals.DEAL_SOURCE, deals.TASK_SOURCE)
 LEASE_MARGIN = timedelta(seconds=25)
 """A row is not begun unless its lease lasts at least this long: a turn at the gate, connecting and reading together."""
 
@@ -110,9 +113,10 @@ def _claim_and_work(rt: Runtime, *, alone: bool) -> int:
     if len(rows) == BATCH_ROWS:
         rt.bell.ring("inbox", rows[-1].claim.id)  # more is waiting: wake another worker
     rt.failpoints.reach("inbox.after_claim")
-    _work_deals(rt, [row for row in rows if row.source == deals.DEAL_SOURCE])
+    _work_read(rt, [row for row in rows if row.source == deals.DEAL_SOURCE], deals.fetch, deals.record)
+    _work_read(rt, [row for row in rows if row.source == deals.TASK_SOURCE], call_results.fetch, call_results.record)
     for row in rows:
-        if row.source == deals.DEAL_SOURCE:
+        if row.source in READ_TOGETHER:
             continue
         if rt.now() > good_until:
             _release(rt, [row])
@@ -125,17 +129,22 @@ def _claim_and_work(rt: Runtime, *, alone: bool) -> int:
     return len(rows)
 
 
-def _work_deals(rt: Runtime, rows: Sequence[InboxRow]) -> None:
-    """Deals of one claim are read from the CRM together, then each follows in a transaction of its own."""
+def _work_read(
+    rt: Runtime,
+    rows: Sequence[InboxRow],
+    fetch: Callable[[Runtime, Sequence[int]], Found],
+    record: Callable[[Runtime, InboxRow, Found], None],
+) -> None:
+    """Deals or tasks of one claim are read from the CRM together, then each follows in a transaction of its own."""
     if not rows:
         return
     claims = [row.claim for row in rows]
-    found = settle.fetched(rt, "inbox", claims, partial(deals.fetch, rt, [int(row.external_id) for row in rows]))
+    found = settle.fetched(rt, "inbox", claims, partial(fetch, rt, [int(row.external_id) for row in rows]))
     if found is None:
         return
     rt.failpoints.reach("inbox.after_fetch")
     for row in rows:
-        settle.inbox_row(rt, row.claim, partial(deals.record, rt, row, found))
+        settle.inbox_row(rt, row.claim, partial(record, rt, row, found))
 
 
 def _release(rt: Runtime, rows: Sequence[InboxRow]) -> None:

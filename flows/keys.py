@@ -43,7 +43,7 @@ class Keys:
     @property
     def fingerprints(self) -> list[str]:
         """Printable names of the keys, the current one first; they reveal nothing of the keys."""
-        return [_derive(secret, "fingerprint")[:8].hex(":") for secret in self._secrets]
+        return [_fingerprint(secret) for secret in self._secrets]
 
     def seal(self, value: bytes, *, context: str) -> bytes:
         """AES-256-GCM under the current key; `context` (table and row) must be given again to open."""
@@ -72,6 +72,18 @@ class Keys:
         candidate = given.encode(errors="replace")
         return any([hmac.compare_digest(_path(secret, purpose).encode(), candidate) for secret in self._secrets])
 
+    def code(self, purpose: str, text: str, *, key_name: str | None = None) -> str:
+        """256 bits that only we can make of this text, base64url: by the key of that fingerprint, by the current one
+        where it is gone or none is named."""
+        names = self.fingerprints
+        return _code(self._secrets[names.index(key_name) if key_name in names else 0], purpose, text)
+
+    def key_of_code(self, purpose: str, text: str, given: str) -> str | None:
+        """The fingerprint of the key that made this code, None for none; compared with every key in constant time."""
+        candidate = given.encode(errors="replace")
+        fits = [hmac.compare_digest(_code(secret, purpose, text).encode(), candidate) for secret in self._secrets]
+        return next((name for name, is_it in zip(self.fingerprints, fits, strict=True) if is_it), None)
+
     @staticmethod
     def _key_id(secret: bytes) -> bytes:
         return _derive(secret, "key id")[:KEY_ID_BYTES]
@@ -82,8 +94,23 @@ def token_digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+@lru_cache(maxsize=PATHS_IN_CACHE)
+def _fingerprint(secret: bytes) -> str:
+    return _derive(secret, "fingerprint")[:8].hex(":")
+
+
 def _derive(secret: bytes, purpose: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"kopilka {purpose}".encode()).derive(secret)
+
+
+@lru_cache(maxsize=PATHS_IN_CACHE)
+def _code_key(secret: bytes, purpose: str) -> bytes:
+    return _derive(secret, f"code {purpose}")
+
+
+def _code(secret: bytes, purpose: str, text: str) -> str:
+    mac = hmac.digest(_code_key(secret, purpose), text.encode(errors="replace"), "sha256")
+    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 
 @lru_cache(maxsize=PATHS_IN_CACHE)

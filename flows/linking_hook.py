@@ -18,7 +18,7 @@ from connector.amocrm.hooks import parse_hook
 from connector.errors import ConnectorError, NotFound
 from connector.http import HttpClient
 from flows import deals
-from flows.connect import HOOK_EVENTS
+from flows.connect import hook_events
 from flows.hook_paths import PREFIX
 from flows.linking_compare import Finding
 from storage import linking
@@ -43,6 +43,9 @@ EVENT_WORDS = {
     "restore_lead": "восстановлена сделка",
     "status_lead": "смена этапа сделки",
     "delete_contact": "удалён контакт",
+    "update_contact": "изменён контакт",
+    "update_task": "изменена задача",
+    "delete_task": "удалена задача",
 }
 
 
@@ -104,23 +107,22 @@ def findings(rt: Runtime, survey: Survey) -> list[Finding]:
         found.append(
             Finding("error", "amocrm-hook-disabled", text, f"проверьте, что kopilka web отвечает, затем {link}")
         )
-    lacks = [] if current is None else [one for one in HOOK_EVENTS if one not in current.settings]
+    events = hook_events(rt)
+    lacks = [] if current is None else [one for one in events if one not in current.settings]
     if lacks:
         words = ", ".join(f"«{EVENT_WORDS.get(one, one)}»" for one in lacks)
-        text = f"вебхук подписан на {len(HOOK_EVENTS) - len(lacks)} из {len(HOOK_EVENTS)} событий: не хватает {words}"
+        text = f"вебхук подписан на {len(events) - len(lacks)} из {len(events)} событий: не хватает {words}"
         found.append(Finding("warning", "amocrm-hook-events", text, link))
     stale = len(mine) - (current is not None)
     if stale and current is not None:
         text = f"остались подписки на прежние адреса: {stale}"
         found.append(Finding("warning", "amocrm-hook-stale", text, f"{link} уберёт их"))
-    return found or [
-        Finding("ok", "amocrm-hook", f"Вебхук подписан на {len(HOOK_EVENTS)} событий из {len(HOOK_EVENTS)}")
-    ]
+    return found or [Finding("ok", "amocrm-hook", f"Вебхук подписан на {len(events)} событий из {len(events)}")]
 
 
 def subscribe_again(rt: Runtime, crm: AmoCrm) -> None:
     """The full list of events at the address in use: mends a subscription that is gone, disabled or too narrow."""
-    crm.subscribe(rt.settings.public_url + rt.hook_path(), HOOK_EVENTS)
+    crm.subscribe(rt.settings.public_url + rt.hook_path(), hook_events(rt))
 
 
 def rotate(rt: Runtime, crm: AmoCrm, pipeline_id: int, *, within_s: float = HOOK_WITHIN_S) -> Rotated:
@@ -130,7 +132,7 @@ def rotate(rt: Runtime, crm: AmoCrm, pipeline_id: int, *, within_s: float = HOOK
         generation = linking.add_hook_path(tx, now=rt.now())
     destination = rt.settings.public_url + rt.hook_paths.path(generation)
     try:
-        crm.subscribe(destination, HOOK_EVENTS)
+        crm.subscribe(destination, hook_events(rt))
         trip = round_trip(rt, crm, pipeline_id, generation=generation, within_s=within_s)
     except ConnectorError:
         _give_up(rt, crm, generation, destination)

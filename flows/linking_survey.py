@@ -83,7 +83,7 @@ def specs(rt: Runtime, owner: Owner) -> dict[str, FieldSpec]:
             for key, name in names.lead_fields.items()
         }
     return {
-        key: FieldSpec(name, *crm_fields.FIELD_TYPES[key])
+        key: crm_fields.spec(key, name)
         for key, name in names.contact_fields.items()
         if key not in crm_fields.READ_ROLES
     }

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from flows import outgoing
 from loyalty import calendar, notices
-from storage import members, messages
+from storage import burning, google, members, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     import sqlalchemy as sa
@@ -56,9 +56,9 @@ def summary(counts: Mapping[str, int]) -> str:
 
 def plan_for(tx: sa.Connection, rt: Runtime, member_ids: Sequence[int], *, now: datetime) -> int:
     """Plans what these members must be told by now and were not yet. Returns how many notices are new."""
-    due = _due(tx, rt, member_ids, now=now)
-    known = messages.known_keys(tx, [notice.key(member_id) for member_id, notice in due])
-    fresh = {notice.key(member_id): (member_id, notice) for member_id, notice in due}
+    told_of = due(tx, rt, member_ids, now=now)
+    known = messages.known_keys(tx, [notice.key(member_id) for member_id, notice in told_of])
+    fresh = {notice.key(member_id): (member_id, notice) for member_id, notice in told_of}
     for key in known:
         del fresh[key]
     people = members.by_ids(tx, {member_id for member_id, _ in fresh.values()})
@@ -66,10 +66,18 @@ def plan_for(tx: sa.Connection, rt: Runtime, member_ids: Sequence[int], *, now: 
     added = messages.add_notices(tx, letters, now=now)
     events = {f"evt_{key}": _event(*fresh[key]) for key in sorted(added)}
     outgoing.emit_all(tx, rt, "points.burn_soon", events, now=now)
+    _let_cards_tell(tx, rt, {fresh[key][0] for key in added}, now=now)
     return len(added)
 
 
-def _due(tx: sa.Connection, rt: Runtime, member_ids: Sequence[int], *, now: datetime) -> Sequence[tuple[int, Notice]]:
+def _let_cards_tell(tx: sa.Connection, rt: Runtime, member_ids: Iterable[int], *, now: datetime) -> None:
+    """Google cards that are on a phone say it too, whoever else does."""
+    if rt.google is not None:
+        saved = [one.member_id for one in google.cards(tx, member_ids).values() if one.is_saved]
+        burning.mark_out_of_date(tx, ["google"], sorted(saved), now=now)
+
+
+def due(tx: sa.Connection, rt: Runtime, member_ids: Sequence[int], *, now: datetime) -> Sequence[tuple[int, Notice]]:
     """The notices that these members should have by now, sent or not."""
     until = notices.horizon(rt.programme, now=now)
     by_member: dict[int, list[tuple[datetime, int]]] = {}

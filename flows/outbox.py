@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows import active_rules, crm, crm_bots, crm_purchases, deal_fields, google, messages, notes, outgoing, settle
+from flows import (
+    active_rules,
+    apple,
+    call_writing,
+    crm,
+    crm_bonus,
+    crm_bots,
+    crm_purchases,
+    deal_fields,
+    google,
+    messages,
+    notes,
+    outgoing,
+    settle,
+)
 from storage import boxes, outbox
 
 if TYPE_CHECKING:
@@ -57,19 +71,28 @@ def _handlers(rt: Runtime) -> dict[Kind, Handler]:
     if rt.crm is not None:
         handlers |= {
             "bot": crm_bots.refresh,
+            "task": call_writing.write,
             "crm": crm.refresh,
             "note": notes.write,
             "deal": deal_fields.refresh,
             "purchase": crm_purchases.refresh,
+            "bonus": crm_bonus.refresh,
         }
     if rt.google is not None:
         handlers["google"] = _refresh_google
+    if rt.apple is not None:
+        handlers["apple"] = _refresh_apple
     return handlers
 
 
 def _refresh_google(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) -> Mapping[int, str]:
     del hold  # an object sent twice is the same object
     return google.refresh(rt, member_ids)
+
+
+def _refresh_apple(rt: Runtime, member_ids: Sequence[int], hold: Callable[[], None]) -> Mapping[int, str]:
+    del hold  # a phone that is told twice asks twice
+    return apple.refresh(rt, member_ids)
 
 
 def _deliver(rt: Runtime, kind: Kind, handler: Handler, *, alone: bool) -> int:
@@ -106,6 +129,8 @@ def _finish(
         crm_bots.plan_again(tx, outcomes, now=now)
     if kind == "purchase":
         crm_purchases.plan_again(tx, outcomes, now=now)
+    if kind == "bonus":
+        crm_bonus.plan_again(tx, outcomes, now=now)
     if kind == "webhook":
         outgoing.plan_again(tx, outcomes, now=now)
     if kind in ("code", "message"):

@@ -6,7 +6,6 @@ and are handed down as values.
 
 from __future__ import annotations
 
-import json
 import secrets
 import uuid
 from dataclasses import dataclass, field
@@ -20,14 +19,14 @@ from connector.amocrm.auth import AccessTokens, LongLivedToken, OAuthTokens
 from connector.amocrm.client import AmoCrm
 from connector.amocrm.home import Home
 from connector.amocrm.hosts import base_url_for
-from connector.google_wallet import GoogleWallet
 from connector.http import HttpClient
 from flows.crm_access import StoredDirectory, StoredGate, StoredHost, StoredTokens
 from flows.failpoints import Failpoints
+from flows.google_setup import google_of
 from flows.hook_paths import HookPaths
 from flows.keys import Keys
 from flows.queue import Bell
-from flows.wallets import Google, design_of, google_identity, signer_of
+from flows.wallets import AppleUpdates, Google, apple_updates, design_of, signer_of
 from storage import installation, planning, rules, schema
 from storage.db import Database
 from storage.members import NewCard
@@ -95,6 +94,7 @@ class Runtime:
     design: CardDesign
     signer: Signer | None
     google: Google | None
+    apple: AppleUpdates | None
     active: ActiveRules
     crm_home: Home | None
     hook_paths: HookPaths
@@ -183,6 +183,7 @@ def build_runtime(
     http = HttpClient()
     directory = StoredDirectory(db, clock=clock)
     home = _home(settings, file, db)
+    signer = signer_of(settings, file)
     tokens = _tokens(file, http, StoredTokens(db, keys, clock=clock, failpoints=failpoints), home, clock)
     return Runtime(
         settings=settings,
@@ -197,8 +198,9 @@ def build_runtime(
         tokens=tokens,
         directory=directory,
         design=design_of(file),
-        signer=signer_of(settings, file, now=clock()),
-        google=_google(settings, file, http),
+        signer=signer,
+        google=google_of(settings, file, db, http),
+        apple=apple_updates(settings, signer),
         active=ActiveRules(file.version, file.programme, file.lines),
         crm_home=home,
         hook_paths=HookPaths(db, keys, clock=clock),
@@ -275,13 +277,3 @@ def _crm(
     if home is None or tokens is None:
         return None
     return AmoCrm(home, tokens, StoredGate(db, per_second=settings.crm_requests_per_second), http)
-
-
-def _google(settings: Settings, file: ProgrammeFile, http: HttpClient) -> Google | None:
-    identity = google_identity(settings, file)
-    if identity is None:
-        return None
-    api = GoogleWallet(
-        json.loads(identity.key_json), http=http, api_url=settings.google_api_url, token_url=settings.google_token_url
-    )
-    return identity.connected(api)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from flows import (
     activating,
+    apple_design,
     burning,
     catching_up,
+    certificate_ends,
     drifting,
     gifts,
+    google_fresh,
     holds,
     notices,
     payment_links,
@@ -71,6 +74,20 @@ JOBS: Sequence[Scheduled] = (
         summary=catching_up.summary,
         every=catching_up.EVERY,
     ),
+    Scheduled(
+        name="apple_design",
+        title="Оформление карт Apple",
+        work=apple_design.carry_out,
+        summary=apple_design.summary,
+        every=apple_design.EVERY,
+    ),
+    Scheduled(
+        name="google",
+        title="Вид карт Google",
+        work=google_fresh.renew,
+        summary=google_fresh.summary,
+        every=google_fresh.EVERY,
+    ),
     Scheduled(name="burn", title="Сгорание", work=burning.burn, summary=burning.summary, at=_clock(0, 5)),
     Scheduled(name="gifts", title="Подарки", work=gifts.give, summary=gifts.summary, at=_clock(0, 10)),
     Scheduled(
@@ -107,6 +124,13 @@ JOBS: Sequence[Scheduled] = (
         work=segment_review.review,
         summary=segment_review.summary,
         at=_clock(4, 0),
+    ),
+    Scheduled(
+        name="certificates",
+        title="Сроки сертификатов карт",
+        work=certificate_ends.look,
+        summary=certificate_ends.summary,
+        at=_clock(9, 0),
     ),
     Scheduled(
         name="notices",

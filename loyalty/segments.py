@@ -34,6 +34,16 @@ class Purchases:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """The next segment upwards and what is still lacking for it; `needs_both`: all that is named, not one of it."""
+
+    title: str
+    orders: int | None
+    kopecks: int | None
+    needs_both: bool
+
+
+@dataclass(frozen=True)
 class Standing:
     """Where a member stands: his segment, and the instant he falls from it unless he buys (None: nothing threatens)."""
 
@@ -86,6 +96,24 @@ def _never_got_to(
         return False
     reached = segment_for(purchases.ever, rules, policy)
     return reached is None or _height(reached) < _height(present)
+
+
+def next_goal(
+    code: str | None, purchases: Purchases, rules: Sequence[SegmentRule], policy: SegmentPolicy
+) -> Goal | None:
+    """What leads a member upwards; None at the top, in a segment filled by hand, or where nothing more can be asked."""
+    present = by_code(code, rules)
+    if present is not None and present.is_manual:
+        return None
+    above = [rule for rule in rules if not rule.is_manual and (present is None or _height(rule) > _height(present))]
+    rule = min(above, key=_height, default=None)
+    if rule is None or _meets(purchases, rule, policy):
+        return None
+    orders = None if rule.min_orders is None else max(0, rule.min_orders - purchases.orders)
+    kopecks = None if rule.min_spent_kopecks is None else max(0, rule.min_spent_kopecks - purchases.spent_kopecks)
+    if not orders and not kopecks:
+        return Goal(rule.title, 1, None, needs_both=False)  # the money is there, the order is not
+    return Goal(rule.title, orders or None, kopecks or None, needs_both=policy.match == "all")
 
 
 def by_code(code: str | None, rules: Sequence[SegmentRule]) -> SegmentRule | None:

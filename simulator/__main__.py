@@ -1,6 +1,7 @@
-"""`python -m simulator crm|bank|mail --port P --state DIR --config FILE`: serves until SIGTERM.
+"""`python -m simulator crm|bank|mail|apns --port P --state DIR --config FILE`: serves until SIGTERM.
 
-Prints one JSON line `{"ready": true, "url", "pid"}` when it listens, with `smtp_port` if it takes mail. Owns the life
+Prints one JSON line `{"ready": true, "url", "pid"}` when it listens, with `smtp_port` if it takes mail, with `apns_url`
+and `apns_ca_file` if it takes pushes. Owns the life
 of the process.
 """
 
@@ -20,6 +21,8 @@ from typing import Any
 from flask import Flask
 from waitress.server import create_server
 
+from simulator.apns import FakeApns
+from simulator.apns_controls import apns_app
 from simulator.app import bank_app, crm_app, mail_app
 from simulator.deliveries import Mailer
 from simulator.mail import SmtpServer
@@ -32,10 +35,12 @@ THREADS = 8
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 after SIGTERM or Ctrl-C, 2 for a configuration that cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m simulator", description="Simulated amoCRM, bank and mail")
-    parser.add_argument("server", choices=["crm", "bank", "mail"])
+    parser = argparse.ArgumentParser(prog="python -m simulator", description="Simulated amoCRM, bank, mail and Apple")
+    parser.add_argument("server", choices=["crm", "bank", "mail", "apns"])
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--smtp-port", type=int, default=0, help="of mail; 0 takes a free port")
+    parser.add_argument("--push-port", type=int, default=0, help="of apns; 0 takes a free port")
+    parser.add_argument("--ca", type=Path, help="of apns: who may issue the shop's pass certificate")
     parser.add_argument("--state", type=Path, required=True, help="folder of the state and of clock.json")
     parser.add_argument("--config", type=Path, help="JSON file; without it everything has its default")
     parser.add_argument("--die-with-parent", action="store_true", help="stop when stdin is closed")
@@ -51,32 +56,43 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, _stop)
     if options.die_with_parent:
         threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
-    return _serve(options.server, settings, options.state, port=options.port, smtp_port=options.smtp_port)
+    if options.server == "apns" and options.ca is None:
+        parser.error("apns: --ca is missing")
+    return _serve(options, settings)
 
 
-def _serve(name: str, settings: Settings, directory: Path, *, port: int, smtp_port: int) -> int:
-    directory.mkdir(parents=True, exist_ok=True)
-    app, store, beside = _built(name, settings, directory, smtp_port)
-    server = create_server(app, host=HOST, port=port, threads=THREADS, channel_timeout=60, ident="nginx")
+def _serve(options: argparse.Namespace, settings: Settings) -> int:
+    options.state.mkdir(parents=True, exist_ok=True)
+    app, store, beside = _built(options, settings)
+    server = create_server(app, host=HOST, port=options.port, threads=THREADS, channel_timeout=60, ident="nginx")
     beside.start()
     ready: dict[str, Any] = {"ready": True, "url": f"http://{HOST}:{server.effective_port}", "pid": os.getpid()}
     if isinstance(beside, SmtpServer):
         ready["smtp_port"] = beside.port
+    if isinstance(beside, FakeApns):
+        ready |= {"apns_url": beside.url, "apns_ca_file": str(beside.ca_file)}
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     try:
         server.run()
     finally:
         beside.stop()
-        store.close()
+        if store is not None:
+            store.close()
     return 0
 
 
-def _built(name: str, settings: Settings, directory: Path, smtp_port: int) -> tuple[Flask, Store, Mailer | SmtpServer]:
-    """The web application, its journal, and what runs beside it: the sender of hooks or the SMTP server."""
+def _built(
+    options: argparse.Namespace, settings: Settings
+) -> tuple[Flask, Store | None, Mailer | SmtpServer | FakeApns]:
+    """The web application, its journal, and what runs beside it: the sender of hooks, the SMTP or the push server."""
+    name, directory = options.server, options.state
+    if name == "apns":
+        app, apns = apns_app(directory, options.ca, port=options.push_port)
+        return app, None, apns
     if name == "mail":
         app, mail = mail_app(settings, directory)
-        return app, mail.store, SmtpServer(mail, HOST, smtp_port)
+        return app, mail.store, SmtpServer(mail, HOST, options.smtp_port)
     app, world = crm_app(settings, directory) if name == "crm" else bank_app(settings, directory)
     return app, world.store, world.mailer
 

@@ -1,4 +1,4 @@
-"""Notes, tasks, events, users and the account. Implements the amoCRM reference sections 4.6, 4.7 and 4.8."""
+"""Notes, events, users and the account. Implements the amoCRM reference sections 4.6 and 4.8."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from simulator.answers import (
     Error,
     Json,
     body_list,
-    body_object,
     bracket,
     bracket_ids,
     empty,
@@ -17,7 +16,6 @@ from simulator.answers import (
     hal,
     invalid,
     paged,
-    refuse,
     request_ids,
     self_link,
 )
@@ -120,46 +118,6 @@ def create_notes_of(kind: str, record_id: int) -> Response:
     return _create_notes(kind, [{**item, "entity_id": record_id} for item in body_list()])
 
 
-@bp.get("/tasks")
-def tasks() -> Response:
-    wanted = bracket_ids("filter[entity_id]")
-    rows = [row for row in the_crm().rows("tasks").values() if not wanted or row["entity_id"] in wanted]
-    return paged("tasks", rows, dict)
-
-
-@bp.post("/tasks")
-def create_tasks() -> Response:
-    crm = the_crm()
-    items = body_list()
-    ids = request_ids(items)
-    errors: dict[str, list[Error]] = {}
-    for key, item in zip(ids, items, strict=True):
-        missing = [name for name in ("text", "complete_till") if not item.get(name)]
-        if missing:
-            errors[key] = [error("FieldMissing", name, "This field is missing.") for name in missing]
-    if errors:
-        raise invalid(errors)
-    shown = []
-    for key, item in zip(ids, items, strict=True):
-        task = _task(crm, item)
-        hooks.announce_task(crm, "add", task)
-        shown.append({"id": task["id"], "request_id": key, "_links": self_link(f"tasks/{task['id']}")})
-    return hal({"_links": self_link("tasks"), "_embedded": {"tasks": shown}})
-
-
-@bp.patch("/tasks/<int:task_id>")
-def change_task(task_id: int) -> Response:
-    crm = the_crm()
-    task = crm.rows("tasks").get(task_id)
-    if task is None:
-        raise refuse(404, "Task not found")
-    asked = body_object()
-    task.update({key: asked[key] for key in ("text", "complete_till", "is_completed", "result") if key in asked})
-    crm.stamp("tasks", task)
-    hooks.announce_task(crm, "update", task)
-    return hal({"id": task_id, "updated_at": task["updated_at"], "_links": self_link(f"tasks/{task_id}")})
-
-
 def add_note(crm: Crm, kind: str, item: Json) -> Record:
     """Puts a checked note into a record's feed and announces it."""
     now_s, note_id = crm.clock.now_s(), crm.next_id("notes")
@@ -206,26 +164,6 @@ def _note_errors(crm: Crm, kind: str, item: Json) -> list[Error]:
     elif str(item.get("note_type")).endswith("service_message") and not params.get("service"):
         found.append(error("FieldMissing", "params.service", "This field is missing."))
     return found
-
-
-def _task(crm: Crm, item: Json) -> Record:
-    now_s, task_id = crm.clock.now_s(), crm.next_id("tasks")
-    row: Record = {
-        "id": task_id,
-        "text": item["text"],
-        "complete_till": item["complete_till"],
-        "entity_id": item.get("entity_id"),
-        "entity_type": item.get("entity_type"),
-        "task_type_id": item.get("task_type_id", 1),
-        "responsible_user_id": item.get("responsible_user_id", crm.actor()),
-        "is_completed": False,
-        "result": [],
-        "created_by": crm.actor(),
-        "created_at": now_s,
-        "updated_at": now_s,
-        "account_id": crm.settings.crm.account_id,
-    }
-    return crm.store.put("tasks", task_id, row)
 
 
 def _note(row: Record) -> Json:

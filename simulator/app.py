@@ -20,6 +20,7 @@ from simulator import (
     definitions,
     elements,
     google,
+    google_saves,
     hooks,
     invoice_controls,
     leads,
@@ -32,6 +33,7 @@ from simulator import (
     pay_page,
     purchases,
     segments,
+    tasks,
     world,
 )
 from simulator.acquirers import PROVIDERS, TITLES
@@ -65,7 +67,7 @@ def crm_app(settings: Settings, directory: Path) -> tuple[Flask, Crm]:
         *(pages.bp, controls.bp, bulk.bp, card_controls.bp, oauth.bp, activity.bp, definitions.bp, links.bp, hooks.bp),
         *(catalogs.bp, elements.bp, invoice_controls.bp),
         *(leads.pipelines, leads.bp, contacts.bp, contacts.companies),
-        *(customers.modes, customers.bp, segments.bp, purchases.bp, bots.bp, bots.controls),
+        *(customers.modes, customers.bp, segments.bp, purchases.bp, bots.bp, bots.controls, tasks.bp, tasks.controls),
     )
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
@@ -88,7 +90,7 @@ def bank_app(settings: Settings, directory: Path) -> tuple[Flask, Bank]:
     bank_controls.guard(app, own)
     # Two banks on one platform share a blueprint.
     apis = dict.fromkeys(provider.blueprint for provider in PROVIDERS.values() if provider.blueprint is not None)
-    for blueprint in (bank_controls.bp, pay_page.bp, google.bp, *apis):
+    for blueprint in (bank_controls.bp, pay_page.bp, google.bp, google_saves.bp, *apis):
         app.register_blueprint(blueprint)
     return app, own
 

@@ -16,6 +16,7 @@ from simulator import google
 from simulator.answers import Json, plain
 from simulator.bank_world import Bank, the_bank
 from simulator.deliveries import log_of
+from simulator.google_faults import GoogleFaults
 from simulator.limits import WRITES, drop_connection, injected_error
 from simulator.notices import NOTICE, NOTICE_TIMEOUT_S, outline, resend, silently
 from simulator.shared_controls import asked_object, explain_refusals, routes_for_all
@@ -177,6 +178,7 @@ def reset() -> Response:
     bank = the_bank()
     bank.store.clear()
     bank.faults.change({"reset": True})
+    bank.google = GoogleFaults()
     bank.mailer.settle(NOTICE_TIMEOUT_S)
     return plain({"ok": True})
 

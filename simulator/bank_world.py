@@ -16,6 +16,7 @@ from flask import Blueprint, current_app
 from simulator.clock import VirtualClock
 from simulator.deliveries import Mailer, Policy
 from simulator.faults import Faults
+from simulator.google_faults import GoogleFaults
 from simulator.settings import Settings
 from simulator.signing_keys import Keys
 from simulator.store import Record, Store
@@ -63,6 +64,7 @@ class Bank:
     mailer: Mailer
     keys: Keys
     providers: dict[str, Provider] = field(default_factory=dict)
+    google: GoogleFaults = field(default_factory=GoogleFaults)
 
     def payments(self) -> dict[Any, Record]:
         return self.store.table("payments")

@@ -24,7 +24,8 @@ SHUFFLE_WITHIN_S = 0.6
 
 @dataclass
 class Profile:
-    """Probabilities are 0..1. `unauthorized` and `drop_token_answer` count down to nothing."""
+    """Probabilities are 0..1. `unauthorized`, `drop_token_answer` and `drop_bonus_answer` count down to nothing;
+    `bonus_status` is what every move of bonus points is refused with, 0 for none."""
 
     error_500: float = 0.0
     error_429: float = 0.0
@@ -33,6 +34,8 @@ class Profile:
     forbidden_html_s: float = 0.0
     unauthorized: int = 0
     drop_token_answer: int = 0
+    drop_bonus_answer: int = 0
+    bonus_status: int = 0
     hook_duplicates: list[int] = field(default_factory=lambda: [1, 1])
     hook_shuffle: bool = False
     hook_delay_s: float = 0.0
@@ -121,6 +124,10 @@ class Faults:
     def toss(self) -> bool:
         with self._lock:
             return self._dice.random() < 0.5
+
+    @property
+    def bonus_status(self) -> int:
+        return self._profile.bonus_status
 
     @property
     def naughty(self) -> bool:

@@ -1,6 +1,7 @@
 """A stand-in for Google: service-account tokens and loyalty classes and objects of the Wallet API.
 
-Implements the wallet reference A8 to A10 (insert, get, patch, addMessage; 404 and 409). Draws no cards.
+Implements the wallet reference A8 to A10 (insert, get, patch, addMessage; 404 and 409; the limits of messages and
+notices). Draws no cards; saving them is `google_saves`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from flask import Blueprint, Response, request
 
 from simulator.answers import Json, plain
 from simulator.bank_world import Bank, the_bank
+from simulator.google_faults import DAY_S, MESSAGES_MAX, NOTICES_A_DAY, answered
 
 TOKEN_LIFE_S = 3599
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -44,7 +46,7 @@ def refused(refusal: Refusal) -> Response:
 @bp.post("/token")
 def token() -> Response:
     bank = the_bank()
-    claims = _claims(bank, request.form.get("assertion", ""))
+    claims = claims_of(bank, request.form.get("assertion", ""))
     # google-auth stamps assertions with real time whatever the virtual clock says, so their age is not checked.
     if request.form.get("grant_type") != GRANT or claims is None:
         return plain({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}, 400)
@@ -63,7 +65,8 @@ def insert(kind: str) -> Response:
     with bank.store.lock:
         if resource_id in rows:
             raise Refusal(409, "ALREADY_EXISTS", f"An existing resource was found with id {resource_id}")
-        return plain(bank.store.put(kind, resource_id, asked))
+        asked.pop("notifyPreference", None)
+        return answered(bank.google, bank.store.put(kind, resource_id, _reviewed(bank, kind, asked)))
 
 
 @bp.get(f"/walletobjects/v1/<{KINDS}:kind>/<resource_id>")
@@ -73,12 +76,18 @@ def get(kind: str, resource_id: str) -> Response:
 
 @bp.route(f"/walletobjects/v1/<{KINDS}:kind>/<resource_id>", methods=["PATCH", "PUT"])
 def change(kind: str, resource_id: str) -> Response:
-    """PATCH merges the top level and replaces arrays; PUT replaces the resource."""
+    """PATCH merges the top level, replaces arrays and takes away what is null; PUT replaces the resource."""
     bank, asked = _authorised(), _asked()
     with bank.store.lock:
         row = _found(bank, kind, resource_id)
+        if len(asked.get("messages") or []) > MESSAGES_MAX:
+            raise Refusal(400, "INVALID_ARGUMENT", "Too many messages")
+        is_loud = asked.pop("notifyPreference", None) == "NOTIFY_ON_UPDATE"
         fresh = {**row, **asked} if request.method == "PATCH" else {**asked, "id": resource_id}
-        return plain(bank.store.put(kind, resource_id, fresh))
+        fresh = {name: value for name, value in fresh.items() if value is not None}
+        if is_loud and fresh.get("loyaltyPoints") != row.get("loyaltyPoints"):
+            _notify(bank, resource_id, "balance")  # what is over the limit is dropped without a word
+        return answered(bank.google, bank.store.put(kind, resource_id, _reviewed(bank, kind, fresh)))
 
 
 @bp.post(f"/walletobjects/v1/<{KINDS}:kind>/<resource_id>/addMessage")
@@ -86,16 +95,24 @@ def add_message(kind: str, resource_id: str) -> Response:
     bank, asked = _authorised(), _asked()
     with bank.store.lock:
         row = _found(bank, kind, resource_id)
-        messages = [*row.get("messages", []), asked.get("message", {})][-10:]
-        return plain({"resource": bank.store.put(kind, resource_id, {**row, "messages": messages})})
+        message = asked.get("message")
+        if not isinstance(message, dict):
+            raise Refusal(400, "INVALID_ARGUMENT", "No message")
+        if len(row.get("messages", [])) >= MESSAGES_MAX:
+            raise Refusal(400, "INVALID_ARGUMENT", "Too many messages")
+        if message.get("messageType") == "TEXT_AND_NOTIFY" and not _notify(bank, resource_id, "message"):
+            raise Refusal(403, "RESOURCE_EXHAUSTED", "QuotaExceededException: notifications")
+        fresh = {**row, "messages": [*row.get("messages", []), message]}
+        return answered(bank.google, {"resource": bank.store.put(kind, resource_id, fresh)})
 
 
 def resources(bank: Bank) -> Json:
     """All classes and objects, for the control API."""
-    return {kind: list(bank.store.table(kind).values()) for kind in ("loyaltyClass", "loyaltyObject")}
+    found: Json = {kind: list(bank.store.table(kind).values()) for kind in ("loyaltyClass", "loyaltyObject")}
+    return {**found, "notices": bank.store.table("google_notices"), "saves": bank.store.table("google_saves")}
 
 
-def _claims(bank: Bank, assertion: str) -> Json | None:
+def claims_of(bank: Bank, assertion: str) -> Json | None:
     """Claims of a JWT whose RS256 signature fits the configured key (any signature if none is configured)."""
     try:
         head, body, signature = assertion.split(".")
@@ -120,7 +137,28 @@ def _authorised() -> Bank:
     bank = the_bank()
     if request.headers.get("Authorization", "").removeprefix("Bearer ") not in bank.store.table("google_tokens"):
         raise Refusal(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+    with bank.store.lock:
+        refusal = bank.google.refusal()
+    if refusal is not None:
+        raise Refusal(*refusal)
     return bank
+
+
+def _reviewed(bank: Bank, kind: str, row: Json) -> Json:
+    """What was sent in for a review has passed it by the next look."""
+    if kind != "loyaltyClass" or row.get("reviewStatus") != "UNDER_REVIEW":
+        return row
+    return {**row, "reviewStatus": "REJECTED" if bank.google.plan.rejected else "APPROVED"}
+
+
+def _notify(bank: Bank, resource_id: str, what: str) -> bool:
+    """Whether the phone makes a sound: three times a day at most."""
+    now = bank.clock.now()
+    told = bank.store.table("google_notices").get(resource_id, {"sounds": []})["sounds"]
+    if sum(one["at"] > now - DAY_S for one in told) >= NOTICES_A_DAY:
+        return False
+    bank.store.put("google_notices", resource_id, {"sounds": [*told, {"at": now, "what": what}]})
+    return True
 
 
 def _asked() -> Json:
@@ -140,6 +178,8 @@ def _check(bank: Bank, kind: str, asked: Json) -> None:
         raise Refusal(400, "INVALID_ARGUMENT", f"Invalid resource ID or missing fields: {', '.join(missing) or 'id'}")
     if kind == "loyaltyObject" and asked["classId"] not in bank.store.table("loyaltyClass"):
         raise Refusal(404, "NOT_FOUND", f"classNotFound: {asked['classId']}")
+    if kind == "loyaltyObject" and bank.store.table("loyaltyClass")[asked["classId"]].get("reviewStatus") == "DRAFT":
+        raise Refusal(400, "INVALID_ARGUMENT", "Class is a draft")
 
 
 def _found(bank: Bank, kind: str, resource_id: str) -> Json:

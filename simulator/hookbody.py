@@ -6,6 +6,7 @@ Implements the amoCRM reference sections 3.1 to 3.3. Sends nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from simulator.store import Record
 from simulator.world import Crm
 
 ELEMENTS = "catalog_elements"
+MOSCOW = timezone(timedelta(hours=3))
 HOOK_KEYS = {
     **{"leads": "leads", "contacts": "contacts", "companies": "contacts", "customers": "customers"},
     ELEMENTS: "catalogs",
@@ -83,6 +85,36 @@ def note(crm: Crm, kind: str, record: Record) -> Record:
             "updated_at": record["updated_at"],
         }
     }
+
+
+def task(crm: Crm, record: Record, action: str, *, was_text: str | None, is_closing: bool) -> Record:
+    """One item of `task[{action}][n]`: times of the day as the account's people see them, and whole seconds."""
+    if action == "delete":
+        return {"id": record["id"]}
+    codes = {"contacts": "1", "leads": "2", "companies": "3", "customers": "12"}
+    till = datetime.fromtimestamp(record["complete_till"], MOSCOW)
+    item: Record = {
+        "id": record["id"],
+        "element_id": record["entity_id"],
+        "element_type": codes.get(record["entity_type"], "0"),
+        "task_type": record["task_type_id"],
+        "date_create": f"{datetime.fromtimestamp(record['created_at'], MOSCOW):%Y-%m-%d %H:%M:%S}",
+        "text": record["text"],
+        "status": "1" if record["is_completed"] else "0",
+        "account_id": crm.settings.crm.account_id,
+        "created_user_id": record["created_by"],
+        "last_modified": record["updated_at"],
+        "responsible_user_id": record["responsible_user_id"],
+        "complete_till": f"{till:%Y-%m-%d %H:%M:%S}",
+        "complete_before": record["complete_till"],
+        "created_at": record["created_at"],
+        "updated_at": record["updated_at"],
+    }
+    if was_text is not None:
+        item["old_text"] = was_text
+    if is_closing:
+        item["action_close"] = "1"
+    return item
 
 
 def _element(crm: Crm, record: Record, action: str) -> Record:

@@ -121,8 +121,18 @@ def announce_note(crm: Crm, kind: str, note: Record) -> None:
     _send(crm, kind, "note", tree, [{"id": note["entity_id"]}], USUAL)
 
 
-def announce_task(crm: Crm, action: str, task: Record) -> None:
-    _send(crm, "tasks", action, {"task": {action: [task]}}, [task], USUAL)
+def announce_task(
+    crm: Crm,
+    action: str,
+    task: Record,
+    *,
+    was_text: str | None = None,
+    is_closing: bool = False,
+    spread: Spread = USUAL,
+) -> None:
+    """The key is `task`, in the singular; `action_close` tells of one that was completed."""
+    item = hookbody.task(crm, task, action, was_text=was_text, is_closing=is_closing)
+    _send(crm, "tasks", action, {"task": {action: [item]}}, [task], spread)
 
 
 def _send(crm: Crm, kind: str, action: str, tree: Record, records: list[Record], spread: Spread) -> None:

@@ -20,16 +20,22 @@ from simulator.answers import (
     self_link,
 )
 from simulator.customers import guard
+from simulator.limits import drop_connection
 from simulator.store import Record
 from simulator.world import Crm, the_crm
+
+MOVES_KEPT = 100
 
 bp = Blueprint("purchases", __name__, url_prefix="/api/v4/customers")
 
 
 @bp.post("/<int:customer_id>/bonus_points")
 def bonus_points(customer_id: int) -> Response:
-    """Exactly one of earn and redeem; redeeming more than there is gets 400 (an assumption)."""
+    """Exactly one of earn and redeem; redeeming more than there is gets 400 (an assumption). Each move is kept for the
+    board, because the API shows neither the balance nor its history."""
     crm, customer = _customer(customer_id)
+    if crm.faults.bonus_status:
+        raise refuse(crm.faults.bonus_status, "Бонусные баллы недоступны")
     asked = body_object()
     keys = {"earn", "redeem"} & set(asked)
     amount: Any = asked[keys.copy().pop()] if len(keys) == 1 else None
@@ -37,8 +43,13 @@ def bonus_points(customer_id: int) -> Response:
         raise refuse(400, "Ожидается одно из полей earn, redeem с положительным числом")
     if "redeem" in keys and amount > customer["bonus_points"]:
         raise refuse(400, "Недостаточно бонусных баллов")
-    customer["bonus_points"] += amount if "earn" in keys else -amount
+    points = amount if "earn" in keys else -amount
+    customer["bonus_points"] += points
+    moves = [*customer.get("bonus_moves", []), {"points": points, "balance": customer["bonus_points"]}]
+    customer["bonus_moves"] = moves[-MOVES_KEPT:]
     crm.store.touch("customers", customer_id)
+    if crm.faults.spend("drop_bonus_answer"):
+        drop_connection()
     return hal({"bonus_points": customer["bonus_points"]})
 
 

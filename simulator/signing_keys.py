@@ -1,4 +1,5 @@
-"""RSA keys of acquirers that sign with a certificate: made at the first need and kept beside the journal.
+"""Keys of acquirers that sign with a certificate (RSA) and of Google (P-256): made at the first need and kept beside
+the journal.
 
 Owns the key files. They outlive a reset, so that a product that was given a certificate may keep it.
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 BITS = 2048
@@ -27,6 +28,7 @@ class Keys:
         self._directory = directory
         self._lock = threading.Lock()
         self._known: dict[str, rsa.RSAPrivateKey] = {}
+        self._curves: dict[str, ec.EllipticCurvePrivateKey] = {}
 
     def sign(self, name: str, message: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
         """RSA PKCS#1 v1.5."""
@@ -48,6 +50,13 @@ class Keys:
         )
         return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
+    def curve(self, name: str) -> ec.EllipticCurvePrivateKey:
+        """A key on the curve P-256."""
+        with self._lock:
+            if name not in self._curves:
+                self._curves[name] = _kept_curve(self._directory / f"{name}.curve.pem")
+            return self._curves[name]
+
     def _key(self, name: str) -> rsa.RSAPrivateKey:
         with self._lock:
             if name not in self._known:
@@ -67,3 +76,15 @@ class Keys:
         path.touch(mode=0o600)
         path.write_bytes(pem)
         return key
+
+
+def _kept_curve(path: Path) -> ec.EllipticCurvePrivateKey:
+    if path.exists():
+        kept = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        if isinstance(kept, ec.EllipticCurvePrivateKey):
+            return kept
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.touch(mode=0o600)
+    path.write_bytes(pem)
+    return key

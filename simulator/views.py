@@ -181,6 +181,7 @@ def customer_view(crm: Crm, customer: Record) -> Json:
         "ltv": customer["ltv"],
         "purchases_count": customer["purchases_count"],
         "bonus_points": customer["bonus_points"],
+        "bonus_moves": customer.get("bonus_moves", []),
         "fields": fields.by_name(crm, customer),
     }
 

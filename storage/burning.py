@@ -102,21 +102,6 @@ _PROLONG = sa.text(
     SELECT count(*) AS lots, COALESCE(sum(available), 0) AS points FROM prolonged
     """
 )
-_MARK = sa.text(
-    """
-    INSERT INTO outbox (kind, target_id, created_at, due_at)
-    SELECT kind, target_id, :now, :now
-    FROM unnest(CAST(:kinds AS text[])) AS kind CROSS JOIN unnest(CAST(:ids AS bigint[])) AS target_id
-    ORDER BY kind, target_id
-    ON CONFLICT ON CONSTRAINT one_row_per_target DO UPDATE SET
-        wanted = outbox.wanted + 1,
-        failures = CASE WHEN outbox.state = 'parked' THEN 0 ELSE outbox.failures END,
-        due_at = CASE WHEN outbox.state IN ('done', 'parked') THEN EXCLUDED.due_at
-                      WHEN outbox.failures > 0 THEN outbox.due_at
-                      ELSE LEAST(outbox.due_at, EXCLUDED.due_at) END,
-        state = CASE WHEN outbox.state IN ('done', 'parked') THEN 'waiting' ELSE outbox.state END
-    """
-)
 
 
 def count_due(tx: sa.Connection, *, now: datetime, refused: Collection[int] = ()) -> int:
@@ -164,7 +149,7 @@ def prolong(tx: sa.Connection, lots: Picked, *, until: datetime, now: datetime) 
 
 
 def mark_out_of_date(tx: sa.Connection, kinds: Sequence[Kind], member_ids: Sequence[int], *, now: datetime) -> None:
-    """`outbox.add` of several kinds for many members in one statement."""
+    """`outbox.add_kinds` for many members, in the order of locks."""
     if kinds and member_ids:
         outbox.lock_marks(tx, kinds, member_ids)
-        tx.execute(_MARK, {"kinds": list(kinds), "ids": list(member_ids), "now": now})
+        outbox.add_kinds(tx, kinds, member_ids, now=now)

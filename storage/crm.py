@@ -1,4 +1,4 @@
-"""What was last told to the CRM and to Google about each member, so that only differences are sent."""
+"""What was last told to the CRM about each member, so that only differences are sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class CrmState:
     pushed_segment: str | None = None
     customer_ref: int | None = None
     unsure_until: datetime | None = None
-    google_pushed: str | None = None
 
 
 _SAVE = sa.text(
@@ -41,7 +40,7 @@ def states(tx: sa.Connection, member_ids: Iterable[int]) -> dict[int, CrmState]:
     ids = list(member_ids)
     statement = sa.text(
         """
-        SELECT member_id, pushed_fields, pushed_segment, customer_ref, unsure_until, google_pushed
+        SELECT member_id, pushed_fields, pushed_segment, customer_ref, unsure_until
         FROM crm_state WHERE member_id = ANY(:ids)
         """
     )
@@ -62,16 +61,3 @@ def save(tx: sa.Connection, states: Iterable[CrmState]) -> None:
     ]
     if parameters:
         tx.execute(_SAVE, parameters)
-
-
-def save_google(tx: sa.Connection, member_id: int, digest: str) -> None:
-    """The digest of the loyalty object Google has."""
-    tx.execute(
-        sa.text(
-            """
-            INSERT INTO crm_state (member_id, google_pushed) VALUES (:member_id, :digest)
-            ON CONFLICT (member_id) DO UPDATE SET google_pushed = EXCLUDED.google_pushed
-            """
-        ),
-        {"member_id": member_id, "digest": digest},
-    )

@@ -106,6 +106,19 @@ def next_activation(tx: sa.Connection, member_id: int) -> tuple[int, datetime] |
     return None if row is None else (int(row.points), row.activates_at)
 
 
+def next_activations(tx: sa.Connection, member_ids: Iterable[int]) -> dict[int, tuple[int, datetime]]:
+    """The same of many members; for whom nothing is pending is absent."""
+    statement = sa.text(
+        """
+        SELECT DISTINCT ON (member_id) member_id, sum(pending) AS points, activates_at FROM lot
+        WHERE member_id = ANY(:ids) AND pending > 0
+        GROUP BY member_id, activates_at ORDER BY member_id, activates_at
+        """
+    )
+    found = tx.execute(statement, {"ids": list(member_ids)})
+    return {row.member_id: (int(row.points), row.activates_at) for row in found}
+
+
 def next_burn(tx: sa.Connection, member_id: int) -> tuple[int, datetime] | None:
     """The points that end soonest, and the first instant they are no longer valid."""
     statement = sa.text(

@@ -19,6 +19,7 @@ _MOVES = (
     SELECT :into, kind, value, added_at FROM member_address WHERE member_id = :from ON CONFLICT DO NOTHING
     """,
     "DELETE FROM member_address WHERE member_id = :from",
+    "UPDATE apple_card SET person_id = :into WHERE person_id = :from",
     "UPDATE member SET merged_into_id = :into WHERE merged_into_id = :from",
     """
     UPDATE member kept SET pending = kept.pending + gone.pending, available = kept.available + gone.available,

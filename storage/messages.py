@@ -96,7 +96,8 @@ _ADD_NOTICES = sa.text(
         ON CONFLICT ON CONSTRAINT one_message_per_key DO NOTHING
         RETURNING id, key, due_at
     ), asked AS (
-        INSERT INTO outbox (kind, target_id, created_at, due_at) SELECT 'message', id, :now, due_at FROM added
+        INSERT INTO outbox (kind, target_id, created_at, due_at, behind_since)
+        SELECT 'message', id, :now, due_at, due_at FROM added
         ORDER BY id
     )
     SELECT key FROM added
@@ -108,7 +109,8 @@ _ADD_CODE = sa.text(
         INSERT INTO message (key, member_id, kind, points, subject, body, created_at, due_at)
         VALUES (:key, :member_id, 'redeem_code', :points, :subject, :body, :now, :now) RETURNING id
     )
-    INSERT INTO outbox (kind, target_id, created_at, due_at) SELECT 'code', id, :now, :now FROM added
+    INSERT INTO outbox (kind, target_id, created_at, due_at, behind_since)
+    SELECT 'code', id, :now, :now, :now FROM added
     """
 )
 _TASK = sa.text(

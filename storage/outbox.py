@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
     from storage.boxes import Claim
 
-Kind = Literal["crm", "note", "google", "deal", "code", "message", "webhook", "purchase", "bot"]
+Kind = Literal[
+    "crm", "note", "google", "deal", "code", "message", "webhook", "purchase", "bot", "bonus", "apple", "task"
+]
 """crm: a member's contact and customer; note: an order's line in the deal's feed; google: a member's loyalty object;
+apple: a member's card on iPhones, only where one was given out;
 deal: the deal's own fields; message: a message to the buyer; bot: a Salesbot for a
 member's new segment; purchase: an order as a
-purchase of the CRM's customer; code: one that he waits for at the till, which does not
-queue behind the others; webhook: an event for the shop's own programs."""
+purchase of the CRM's customer; bonus: his native points; code: one that he waits for at the till, which does not
+queue behind the others; webhook: an event for the shop's own programs; task: a manager's task to
+call somebody."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class OutboxRow:
     target_id: int
 
 
+# `behind_since` keeps its place through retries. A mark on a row that is being worked counts from itself: the work
+# under way may have read what was there before.
 _AGAIN = """
     ON CONFLICT ON CONSTRAINT one_row_per_target DO UPDATE SET
         wanted = outbox.wanted + 1,
@@ -41,14 +47,19 @@ _AGAIN = """
         due_at = CASE WHEN outbox.state IN ('done', 'parked') THEN EXCLUDED.due_at
                       WHEN outbox.failures > 0 THEN outbox.due_at
                       ELSE LEAST(outbox.due_at, EXCLUDED.due_at) END,
+        behind_since = CASE WHEN outbox.state = 'done' OR outbox.state = 'working' AND outbox.wanted = outbox.claimed
+                            THEN EXCLUDED.behind_since
+                            ELSE LEAST(outbox.behind_since, EXCLUDED.behind_since) END,
         state = CASE WHEN outbox.state IN ('done', 'parked') THEN 'waiting' ELSE outbox.state END
     RETURNING id
 """
+# Who has no Apple card costs no row: its table's rows are made under the same lock as his marks.
+_IS_SHOWN = "(kind <> 'apple' OR EXISTS (SELECT FROM apple_card WHERE person_id = {target_id}))"
 _ADD = f"""
-    INSERT INTO outbox (kind, target_id, created_at, due_at)
-    SELECT kind, target_id, %(now)s, %(due_at)s
+    INSERT INTO outbox (kind, target_id, created_at, due_at, behind_since)
+    SELECT kind, target_id, %(now)s, %(due_at)s, %(due_at)s
     FROM unnest(CAST(%(kinds)s AS text[])) AS kind CROSS JOIN unnest(CAST(%(target_ids)s AS bigint[])) AS target_id
-    ORDER BY kind, target_id {_AGAIN}
+    WHERE {_IS_SHOWN.format(target_id="target_id")} ORDER BY kind, target_id {_AGAIN}
 """  # noqa: S608
 # Whoever finishes rows locks several of them in the order of their ids, an INSERT takes them in that of the targets.
 _LOCK_MARKS = sa.text(
@@ -60,8 +71,9 @@ _LOCK_MARKS = sa.text(
     """
 )
 MARK_MEMBER = f"""
-    INSERT INTO outbox (kind, target_id, created_at, due_at)
-    SELECT kind, %(member_id)s, %(now)s, %(now)s FROM unnest(CAST(%(kinds)s AS text[])) AS kind {_AGAIN}
+    INSERT INTO outbox (kind, target_id, created_at, due_at, behind_since)
+    SELECT kind, %(member_id)s, %(now)s, %(now)s, %(now)s FROM unnest(CAST(%(kinds)s AS text[])) AS kind
+    WHERE {_IS_SHOWN.format(target_id="%(member_id)s")} {_AGAIN}
 """  # noqa: S608
 """`add_kinds` for one member, as a part of a larger statement."""
 _CLAIM = boxes.claim_sql("outbox", "box.target_id", condition="kind = :kind")
@@ -130,7 +142,13 @@ def recent(tx: sa.Connection, *, states: Sequence[str], limit: int) -> Sequence[
     return tx.execute(statement, {"states": list(states), "limit": limit}).all()
 
 
-def behind(tx: sa.Connection, kind: Kind) -> int:
-    """How many targets of this kind are out of date now."""
-    statement = sa.text("SELECT count(*) FROM outbox WHERE kind = :kind AND state IN ('waiting', 'working')")
-    return int(tx.execute(statement, {"kind": kind}).scalar_one())
+def behind(tx: sa.Connection, kind: Kind, *, now: datetime) -> tuple[int, float]:
+    """How many targets of this kind are out of date now, and for how many seconds the longest of them."""
+    statement = sa.text(
+        """
+        SELECT count(*), min(COALESCE(behind_since, created_at)) FROM outbox
+        WHERE kind = :kind AND state IN ('waiting', 'working') AND COALESCE(behind_since, created_at) <= :now
+        """
+    )
+    count, since = tx.execute(statement, {"kind": kind, "now": now}).one()
+    return int(count), 0.0 if since is None else (now - since).total_seconds()

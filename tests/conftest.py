@@ -178,6 +178,7 @@ def environment(database_url: str, simulator: Shop, wallet_folder: Path, tmp_pat
         "TBANK_API_URL": simulator.bank_url,
         "GOOGLE_API_URL": simulator.bank_url,
         "GOOGLE_TOKEN_URL": f"{simulator.bank_url}/token",
+        "GOOGLE_KEYS_URL": f"{simulator.bank_url}/gp/m/issuer/keys",
         "YOOKASSA_SHOP_ID": SHOP_ID,
         "YOOKASSA_SECRET": SHOP_SECRET,
         "YOOKASSA_CHECK_IP": "no",

@@ -5,9 +5,11 @@ Does not know Apple's or Google's formats; `wallet.card_apple` and `wallet.googl
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -16,6 +18,8 @@ from wallet.colours import parse_colour
 from wallet.errors import DesignError
 
 BarcodeKind = Literal["qr", "code128", "pdf417"]
+FrontField = Literal["segment", "pending", "nearest_burn", "next_segment"]
+Language = Literal["ru", "en"]
 
 CHANGED_VALUE = "%@"
 """Wallet puts the new value in its place; without it the phone shows no text of ours."""
@@ -25,9 +29,11 @@ _GROUP_DIGITS = 4
 
 @dataclass(frozen=True)
 class CardDesign:
-    """The owner's design. Colours are #RRGGBB; `back` is (label, value) pairs; `images` is file name -> PNG bytes.
+    """The owner's design. Colours are #RRGGBB; `back` and `offers` are (label, value) pairs, `places` (latitude,
+    longitude, text). `images` is file name -> PNG bytes, `sources` is icon, logo or strip -> PNG or JPEG to be resized.
 
-    No images at all means that plain ones in the design's colours are made. Raises DesignError.
+    No pictures at all means that plain ones in the design's colours are made. `segments` are designs by the code of
+    their segment. Raises DesignError.
     """
 
     programme_name: str
@@ -41,7 +47,14 @@ class CardDesign:
     back: tuple[tuple[str, str], ...] = ()
     # Left out of the hash (it is compared): a design is a cache key and a mapping cannot be hashed.
     images: Mapping[str, bytes] = field(default_factory=dict, hash=False, repr=False)
+    sources: Mapping[str, bytes] = field(default_factory=dict, hash=False, repr=False)
     point_words: PluralForms = ("балл", "балла", "баллов")
+    language: Language = "ru"
+    front: tuple[FrontField, ...] = ("segment", "nearest_burn", "next_segment")
+    show_name: bool = False
+    offers: tuple[tuple[str, str], ...] = ()
+    places: tuple[tuple[float, float, str | None], ...] = ()
+    segments: Mapping[str, CardDesign] = field(default_factory=dict, hash=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("programme_name", "organization_name", "description"):
@@ -53,7 +66,38 @@ class CardDesign:
             raise DesignError(f"штрихкод {self.barcode!r} неизвестен: выберите qr, code128 или pdf417")
         if CHANGED_VALUE not in self.notify_text:
             raise DesignError(f"в тексте уведомления {self.notify_text!r} нет %@: на его месте телефон покажет баланс")
-        object.__setattr__(self, "images", MappingProxyType(dict(self.images)))
+        for name in ("images", "sources", "segments"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def of_segment(self, code: str | None) -> CardDesign:
+        """The design of a member's segment; this one where the segment has none of its own."""
+        return self if code is None else self.segments.get(code, self)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of everything in the design, pictures and segments too."""
+        total = hashlib.sha256()
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Mapping):
+                parts = [(key, _part_digest(value[key])) for key in sorted(value)]
+                value = parts
+            total.update(repr((one.name, value)).encode())
+        return total.hexdigest()
+
+
+def _part_digest(part: CardDesign | bytes) -> str:
+    return part.digest if isinstance(part, CardDesign) else hashlib.sha256(part).hexdigest()
+
+
+@dataclass(frozen=True)
+class NextSegment:
+    """What is left to the next segment: orders, kopecks, or both; `needs_both`: each of them, not one of them."""
+
+    title: str
+    orders: int | None
+    kopecks: int | None
+    needs_both: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +116,8 @@ class Card:
     next_activation_on: date | None
     nearest_burn: tuple[int, date] | None
     card_url: str
+    segment_code: str | None = None
+    next_segment: NextSegment | None = None
     authentication_token: str | None = field(default=None, repr=False)
     web_service_url: str | None = None
 

@@ -11,16 +11,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from google.auth import jwt
 from google.auth.crypt import RSASigner
 
-from loyalty.wording import short_date, thousands
 from wallet.card import Card, CardDesign, spaced_number
 from wallet.errors import GoogleError, GoogleKeyError, GoogleLimitError
+from wallet.labels import Labels, labels_of
 
 Json = dict[str, Any]
+ObjectState = Literal["ACTIVE", "INACTIVE"]
+"""INACTIVE: the phone puts the card among those that are over. There is no delete."""
 
 MAX_NAME_CHARS = 20
 """issuerName, programName, accountName, accountId, link description: what the phone shows of them."""
@@ -29,6 +31,7 @@ MAX_ACCOUNT_LABEL_CHARS = 15
 MAX_MODULE_HEADER_CHARS = 35
 MAX_MODULE_BODY_CHARS = 500
 MAX_TEXT_MODULES = 10
+MAX_PLACES = 10
 MAX_BALANCE_POINTS = 2**31 - 1
 MAX_SAVE_JWT_CHARS = 1800
 
@@ -36,7 +39,6 @@ SAVE_URL_PREFIX = "https://pay.google.com/gp/v/save/"
 
 _RESOURCE_SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
 _BARCODE_TYPES = {"qr": "QR_CODE", "code128": "CODE_128", "pdf417": "PDF_417"}
-_LANGUAGE = "ru"
 
 
 @dataclass(frozen=True)
@@ -89,58 +91,80 @@ def loyalty_class(
 
     Names longer than Google shows are cut with an ellipsis. The pictures' URLs must be public and HTTPS.
     """
+    labels = labels_of(design.language)
     body: Json = {
         "id": resource_id(issuer_id, class_suffix),
         "issuerName": _shown(design.organization_name, MAX_NAME_CHARS),
         "programName": _shown(design.programme_name, MAX_NAME_CHARS),
-        "programLogo": _image(logo_url, design.programme_name),
+        "programLogo": _image(logo_url, design),
         # Google wants this state in every write, also of a class that it has approved.
         "reviewStatus": "UNDER_REVIEW",
         "hexBackgroundColor": design.background,
         "countryCode": country_code,
-        "accountIdLabel": _shown("Номер карты", MAX_ACCOUNT_LABEL_CHARS),
+        "accountNameLabel": _shown(labels.member, MAX_ACCOUNT_LABEL_CHARS),
+        "accountIdLabel": _shown(labels.number, MAX_ACCOUNT_LABEL_CHARS),
         "multipleDevicesAndHoldersAllowedStatus": "ONE_USER_ALL_DEVICES",
         "textModulesData": [
             _text_module(f"back_{index}", label, value)
-            for index, (label, value) in enumerate(design.back[:MAX_TEXT_MODULES])
+            for index, (label, value) in enumerate((design.offers + design.back)[:MAX_TEXT_MODULES])
+        ],
+        "merchantLocations": [
+            {"latitude": latitude, "longitude": longitude} for latitude, longitude, _ in design.places[:MAX_PLACES]
         ],
     }
     if hero_url is not None:
-        body["heroImage"] = _image(hero_url, design.programme_name)
+        body["heroImage"] = _image(hero_url, design)
     if callback_url is not None:
         body["callbackOptions"] = {"url": callback_url}
     return body
 
 
 def loyalty_object(
-    card: Card, design: CardDesign, *, object_id: str, class_id: str, account_name: str | None = None
+    card: Card,
+    design: CardDesign,
+    *,
+    object_id: str,
+    class_id: str,
+    account_name: str | None = None,
+    state: ObjectState = "ACTIVE",
 ) -> Json:
     """The body of loyaltyObject insert or patch: one member's card. Raises GoogleLimitError.
 
-    The person's name is sent to Google only if the caller says so with `account_name`.
+    The person's name is sent to Google only if the caller says so with `account_name`; without it a name that was
+    sent before is cleared.
     """
     if len(card.number) > MAX_NAME_CHARS:
         raise GoogleLimitError(f"номер карты {card.number} длиннее {MAX_NAME_CHARS} знаков: Google его не примет")
+    labels = labels_of(design.language)
+    is_english = labels.language == "en"
     body: Json = {
         "id": object_id,
         "classId": class_id,
-        "state": "ACTIVE",
+        "state": state,
         "accountId": card.number,
-        "loyaltyPoints": _points("Баллы", card.available_points),
+        "accountName": None if account_name is None else _shown(account_name, MAX_NAME_CHARS),
+        "loyaltyPoints": _points("Points" if is_english else "Баллы", card.available_points),
         # Always sent, also as zero: a patch without it would leave the former number on the card.
-        "secondaryLoyaltyPoints": _points("Ожидают", card.pending_points),
+        "secondaryLoyaltyPoints": _points(labels.pending, card.pending_points),
         "barcode": {
             "type": _BARCODE_TYPES[design.barcode],
             "value": card.number,
             "alternateText": spaced_number(card.number),
             "renderEncoding": "UTF_8",
         },
-        "textModulesData": _object_modules(card),
-        "linksModuleData": {"uris": [{"id": "card", "uri": card.card_url, "description": "Карта в интернете"}]},
+        "textModulesData": _object_modules(card, design, labels),
+        "linksModuleData": {
+            "uris": [{"id": "card", "uri": card.card_url, "description": _shown(labels.link, MAX_NAME_CHARS)}]
+        },
     }
-    if account_name is not None:
-        body["accountName"] = _shown(account_name, MAX_NAME_CHARS)
     return body
+
+
+def retired_object(*, object_id: str, class_id: str) -> Json:
+    """The body that leaves nothing of a person in an object: there is no delete, it only expires."""
+    nothing: Json = {"textModulesData": [], "linksModuleData": {"uris": []}, "messages": []}
+    named = ("accountId", "accountName", "loyaltyPoints", "secondaryLoyaltyPoints", "barcode")
+    return {"id": object_id, "classId": class_id, "state": "EXPIRED", **dict.fromkeys(named), **nothing}
 
 
 def save_link(
@@ -151,6 +175,7 @@ def save_link(
     class_id: str,
     now: datetime,
     origins: Sequence[str] = (),
+    prefix: str = SAVE_URL_PREFIX,
 ) -> str:
     """The address behind «Добавить в Google Wallet». The object must already exist. Raises GoogleLimitError."""
     claims = {
@@ -167,16 +192,19 @@ def save_link(
         raise GoogleLimitError(
             f"ссылка Google вышла длиной {len(token)} знаков при пределе {MAX_SAVE_JWT_CHARS}: уберите лишние origins"
         )
-    return SAVE_URL_PREFIX + token
+    return prefix + token
 
 
-def _object_modules(card: Card) -> list[Json]:
+def _object_modules(card: Card, design: CardDesign, labels: Labels) -> list[Json]:
     modules = []
     if card.segment_title:
-        modules.append(_text_module("segment", "Сегмент", card.segment_title))
+        modules.append(_text_module("segment", labels.segment, card.segment_title))
     if card.nearest_burn is not None:
         points, day = card.nearest_burn
-        modules.append(_text_module("burn", f"Сгорят {short_date(day)}", thousands(points)))
+        modules.append(_text_module("burn", labels.burn.format(labels.short_date(day)), labels.number_text(points)))
+    if card.next_segment is not None and "next_segment" in design.front:
+        goal = card.next_segment
+        modules.append(_text_module("next", labels.next_segment.format(goal.title), labels.left_to(goal)))
     return modules
 
 
@@ -194,10 +222,10 @@ def _text_module(identifier: str, header: str, text: str) -> Json:
     }
 
 
-def _image(url: str, description: str) -> Json:
+def _image(url: str, design: CardDesign) -> Json:
     return {
         "sourceUri": {"uri": url},
-        "contentDescription": {"defaultValue": {"language": _LANGUAGE, "value": description}},
+        "contentDescription": {"defaultValue": {"language": design.language, "value": design.programme_name}},
     }
 
 

@@ -6,6 +6,7 @@ pass.json itself: with .lproj folders a phone of a third language would choose o
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import KW_ONLY, dataclass
@@ -101,14 +102,21 @@ class Pass:
         """Adds a picture (icon, logo, strip). For many passes share one `ImageBundle`. Raises ImageError."""
         self.images = self.images.adding(name, data)
 
-    def create(self, signer: Signer) -> bytes:
-        """The .pkpass file. Raises PassError, ImageError, ColourError, or SigningError if the signer is for others."""
+    def create(self, signer: Signer, *, signed_at: datetime | None = None) -> bytes:
+        """The .pkpass file, the same bytes for the same content and time (see `Signer.sign`). Raises PassError,
+        ImageError, ColourError, or SigningError if the signer is for others."""
         signer.require_identity(pass_type_id=self.pass_type_identifier, team_id=self.team_identifier)
         pass_json = self.pass_json()
         manifest_json = manifest(self.images, pass_json)
-        return package(
-            self.images, pass_json=pass_json, manifest_json=manifest_json, signature=signer.sign(manifest_json)
-        )
+        signature = signer.sign(manifest_json, signed_at=signed_at)
+        return package(self.images, pass_json=pass_json, manifest_json=manifest_json, signature=signature)
+
+    def digest(self) -> str:
+        """Of everything that a phone shows: equal for passes that differ in their tokens alone. Raises as `create`."""
+        pass_json = self.pass_json()
+        token = self.authentication_token
+        shown = pass_json if token is None else pass_json.replace(token.encode(), b"")
+        return hashlib.sha256(manifest(self.images, shown)).hexdigest()
 
     def pass_json(self) -> bytes:
         """The checked content of pass.json, UTF-8. Raises PassError, ImageError, ColourError."""

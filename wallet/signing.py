@@ -1,7 +1,6 @@
 """The pass signer: certificate, key and Apple's intermediate, read once and checked. Owns no pass content, no files.
 
-Implements Apple's signature of manifest.json: PKCS#7, detached, DER, SHA-256, intermediate included, signing time
-included. The signing time is the machine's clock: the builder of `cryptography` takes no other.
+The form of the signature is `wallet.cms`.
 """
 
 from __future__ import annotations
@@ -11,13 +10,17 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 from cryptography.x509.oid import NameOID
 
+from wallet.cms import CmsSigner
 from wallet.errors import (
     CertificateExpiredError,
     CertificateNotYetValidError,
@@ -37,8 +40,6 @@ DEMO_MARK = "DEMO / не Apple"
 _TYPE_ID_PREFIX = "pass."
 _PEM_MARK = b"-----BEGIN"
 _WWDR_HINT = "скачайте AppleWWDRCAG4.cer с apple.com/certificateauthority"
-# Binary: the signed bytes are the manifest's bytes; without it line ends would be rewritten before hashing.
-_OPTIONS = (PKCS7Options.DetachedSignature, PKCS7Options.Binary, PKCS7Options.NoCapabilities)
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,25 @@ class Signer:
     _certificate: x509.Certificate = field(repr=False)
     _wwdr: x509.Certificate = field(repr=False)
     _key: RSAPrivateKey = field(repr=False)
+    _cms: CmsSigner = field(repr=False)
 
     @classmethod
     def from_pem(
-        cls, certificate_pem: bytes, key_pem: bytes, wwdr_pem: bytes, *, now: datetime, password: str | None = None
+        cls,
+        certificate_pem: bytes,
+        key_pem: bytes,
+        wwdr_pem: bytes,
+        *,
+        now: datetime | None,
+        password: str | None = None,
     ) -> Signer:
-        """Reads PEM files (the two certificates may be Apple's .cer as they are). Raises SigningError."""
+        """Reads PEM files (the two certificates may be Apple's .cer as they are). `now` None leaves the dates to
+        `require_valid`, before each signature. Raises SigningError."""
         key = _read_key(key_pem, password)
         return _checked(_read_certificate(certificate_pem, "карты"), key, _read_certificate(wwdr_pem, "Apple"), now)
 
     @classmethod
-    def from_p12(cls, p12_bytes: bytes, password: str | None, wwdr_pem: bytes, *, now: datetime) -> Signer:
+    def from_p12(cls, p12_bytes: bytes, password: str | None, wwdr_pem: bytes, *, now: datetime | None) -> Signer:
         """Reads the .p12 that Keychain exports. Raises SigningError."""
         try:
             bundle = load_pkcs12(p12_bytes, None if password is None else password.encode())
@@ -73,6 +82,11 @@ class Signer:
         if not isinstance(bundle.key, RSAPrivateKey):
             raise KeyUnreadableError("в .p12 нет ключа RSA: выгрузите из Keychain сертификат вместе с ключом")
         return _checked(bundle.cert.certificate, bundle.key, _read_certificate(wwdr_pem, "Apple"), now)
+
+    @property
+    def ends(self) -> dict[str, datetime]:
+        """When each certificate ends: the card's (`pass`) and Apple's intermediate (`wwdr`)."""
+        return {"pass": self._certificate.not_valid_after_utc, "wwdr": self._wwdr.not_valid_after_utc}
 
     def require_identity(self, *, pass_type_id: str, team_id: str) -> None:
         """Raises PassTypeMismatchError or TeamMismatchError. A phone would only say that the card cannot be added."""
@@ -92,15 +106,21 @@ class Signer:
         _check_dates(self._certificate, now, mend="выпустите новый для того же типа карты: старые карты продолжат жить")
         _check_dates(self._wwdr, now, mend=_WWDR_HINT)
 
-    def sign(self, manifest_json: bytes) -> bytes:
-        """The content of the file `signature`."""
-        # set_data comes first: it forgets certificates that were added before it.
-        builder = PKCS7SignatureBuilder().set_data(manifest_json)
-        builder = builder.add_signer(self._certificate, self._key, hashes.SHA256()).add_certificate(self._wwdr)
-        return builder.sign(Encoding.DER, _OPTIONS)
+    def sign(self, manifest_json: bytes, *, signed_at: datetime | None = None) -> bytes:
+        """The content of the file `signature`: equal for equal content and time. The time is never before the
+        certificate's first day, which also stands where none is given."""
+        begin = self._certificate.not_valid_before_utc
+        return self._cms.sign(manifest_json, signed_at=begin if signed_at is None else max(begin, signed_at))
+
+    def client_pem(self, password: bytes) -> bytes:
+        """Certificate, intermediate and key, locked with this password: what TLS wants of a client of Apple's push
+        service, which knows a pass by its certificate."""
+        certificates = [one.public_bytes(Encoding.PEM) for one in (self._certificate, self._wwdr)]
+        key = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password))
+        return b"".join((*certificates, key))
 
 
-def _checked(certificate: x509.Certificate, key: RSAPrivateKey, wwdr: x509.Certificate, now: datetime) -> Signer:
+def _checked(certificate: x509.Certificate, key: RSAPrivateKey, wwdr: x509.Certificate, now: datetime | None) -> Signer:
     if certificate.public_key() != key.public_key():
         raise KeyMismatchError("ключ не от этого сертификата: выгрузите их парой, лучше одним .p12")
     try:
@@ -122,8 +142,10 @@ def _checked(certificate: x509.Certificate, key: RSAPrivateKey, wwdr: x509.Certi
         _certificate=certificate,
         _wwdr=wwdr,
         _key=key,
+        _cms=CmsSigner.of(certificate, wwdr, key),
     )
-    signer.require_valid(now)
+    if now is not None:
+        signer.require_valid(now)
     return signer
 
 

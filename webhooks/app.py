@@ -18,7 +18,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flows.errors import BadReply, BadSignature, DatabaseAway, SchemaMismatch, is_busy, is_too_large
 from flows.refusals import PointsOutOfRange
-from webhooks import amocrm, amocrm_install, api, cards, operations, payments
+from webhooks import amocrm, amocrm_install, api, card_page, google_wallet, operations, passes, payments
 from webhooks.counters import Counters
 from webhooks.shared import runtime
 
@@ -55,7 +55,7 @@ def create_app(rt: Runtime) -> Flask:
     app.wsgi_app = _direct(app, rt)  # type: ignore[assignment, method-assign]
     if rt.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=rt.settings.trusted_proxies, x_proto=1, x_host=0)  # type: ignore[method-assign]
-    for one in (amocrm, amocrm_install, payments, cards, api, operations):
+    for one in (amocrm, amocrm_install, payments, card_page, google_wallet, passes, api, operations):
         app.register_blueprint(one.blueprint)
     app.register_blueprint(api.docs)
     app.before_request(_begin)

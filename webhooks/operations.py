@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from flows import health
+from flows import certificate_ends, health
 from flows.errors import DatabaseAway
 from webhooks.shared import counters, runtime
 
@@ -35,6 +35,9 @@ def metrics() -> Response:
         database.set(1)
     except DatabaseAway:
         database.set(0)
+    ends = Gauge("kopilka_certificate_expires_seconds", "Until this certificate ends", ["which"], registry=registry)
+    for which, left in certificate_ends.left(runtime()).items():
+        ends.labels(which).set(left.total_seconds())
     text = generate_latest(counters().registry) + generate_latest(registry)
     return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -54,5 +57,28 @@ def _add_gauges(registry: CollectorRegistry, found: health.Facts) -> None:
         "kopilka_crm_members_behind", "Members whose contact does not show the ledger yet", registry=registry
     )
     behind.set(found.crm_behind)
+    stale = Gauge("kopilka_crm_stale_seconds", "For how long the worst of them has not shown it", registry=registry)
+    stale.set(found.crm_stale_s)
     crm = Gauge("kopilka_crm_connected", "1 while the CRM accepts us", registry=registry)
     crm.set(found.crm_state in ("ok", "refreshing") and found.crm_closed_s == 0)
+    wishes = Gauge("kopilka_data_requests_waiting", "Buyers who wait for an answer about their data", registry=registry)
+    wishes.set(found.data_requests)
+    if found.google is not None:
+        _add_google(registry, found.google)
+    pushes = Gauge("kopilka_apple_pushes", "Pushes to phones by outcome, ever", ["outcome"], registry=registry)
+    for outcome, count in found.apple_pushes.items():
+        pushes.labels(outcome).set(count)
+    Gauge("kopilka_apple_phones", "Phones with a card", registry=registry).set(found.apple_phones)
+
+
+def _add_google(registry: CollectorRegistry, found: health.GoogleFacts) -> None:
+    cards = Gauge("kopilka_google_cards", "Objects at Google: made, saved, deleted", ["state"], registry=registry)
+    for state, count in (("made", found.made), ("saved", found.saved), ("deleted", found.deleted)):
+        cards.labels(state).set(count)
+    behind = Gauge("kopilka_google_cards_behind", "Members whose object says something old", registry=registry)
+    behind.set(found.behind)
+    stale = Gauge("kopilka_google_stale_seconds", "For how long the worst of them has said it", registry=registry)
+    stale.set(found.stale_s)
+    callbacks = Gauge("kopilka_google_callbacks", "Callbacks by what came of them", ["event"], registry=registry)
+    for event, times in found.callbacks.items():
+        callbacks.labels(event).set(times)

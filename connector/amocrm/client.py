@@ -6,6 +6,7 @@ Owns nothing but the composition. Each topic is a file of its own; the rules com
 from __future__ import annotations
 
 from connector.amocrm.account import AccountApi
+from connector.amocrm.bonus import BonusApi
 from connector.amocrm.bots import BotsApi
 from connector.amocrm.changes import ChangesApi
 from connector.amocrm.contacts import ContactsApi
@@ -16,6 +17,7 @@ from connector.amocrm.invoices import InvoicesApi
 from connector.amocrm.leads import LeadsApi
 from connector.amocrm.notes import NotesApi
 from connector.amocrm.purchases import PurchasesApi
+from connector.amocrm.tasks import TasksApi
 
 
 class AmoCrm(
@@ -28,7 +30,9 @@ class AmoCrm(
     InvoicesApi,
     ChangesApi,
     PurchasesApi,
+    BonusApi,
     BotsApi,
+    TasksApi,
     ExportsApi,
 ):
     """`AmoCrm(base_url, auth, gate, http)`: synchronous, one account, safe to share between threads."""

@@ -1,7 +1,7 @@
 """Customers («Покупатели») and their segments.
 
 Owns their wire format. A customer's segments are always written as the whole set. Implements sections 4.3, 5.1, 5.2
-and 5.4 of the amoCRM reference. Native bonus points are not used: they cannot be read back.
+and 5.4 of the amoCRM reference. Native bonus points are `bonus.py`, purchases `purchases.py`.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ _UNUSED_KINDS = frozenset({b"message", b"outgoing_message", b"talk", b"unsorted"
 _FIELDS = frozenset({b"id", b"status_id", b"pipeline_id", b"type"})
 # Notes nest one level deeper, and the thing to read back is what they hang on.
 _NOTE_FIELDS = frozenset({b"element_id"})
+_TICK = b"tick "
 _ACTION = re.compile(rb"[a-z_]{1,32}")
 _SUBDOMAIN = re.compile(rb"[a-z0-9-]{1,63}")
 _DIGITS = re.compile(rb"[0-9]{1,19}")
@@ -46,7 +47,8 @@ _Entities = dict[tuple[bytes, bytes, bytes], _Fields]
 class HookEntity:
     """`kind` is our word, `action` amoCRM's (add, update, delete, restore, status, responsible, note, call_in, …).
 
-    For a note `id` is the deal's, contact's or customer's it hangs on.
+    For a note `id` is the deal's, contact's or customer's it hangs on. `ticked`: the fields that the body says are
+    ticked, as a hint whether reading is worth it.
     """
 
     kind: HookKind
@@ -54,6 +56,7 @@ class HookEntity:
     id: int
     status_id: int | None = None
     pipeline_id: int | None = None
+    ticked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,16 @@ def _keep(
         fields[path[3].rstrip(b"]")] = value
     elif len(path) == 5 and path[3] == b"note]" and path[4].rstrip(b"]") in _NOTE_FIELDS:
         fields[path[4].rstrip(b"]")] = value
+    elif _is_of_tick(path, value):
+        fields[_TICK + path[4] + path[5]] = value
+
+
+def _is_of_tick(path: list[bytes], value: bytes) -> bool:
+    """A custom field's id, or its value if that is «1»."""
+    if path[0] != b"contacts" or len(path) < 6 or path[3] != b"custom_fields]":
+        return False
+    is_id = path[5] == b"id]" and len(path) == 6
+    return is_id or (path[5] == b"values]" and len(path) > 6 and value == b"1")
 
 
 def _entity(key: tuple[bytes, bytes, bytes], fields: _Fields, problems: _Problems) -> HookEntity | None:
@@ -162,7 +175,19 @@ def _entity(key: tuple[bytes, bytes, bytes], fields: _Fields, problems: _Problem
         id=entity_id,
         status_id=_number(fields, b"status_id", where, problems),
         pipeline_id=_number(fields, b"pipeline_id", where, problems),
+        ticked=_ticked(fields) if root == b"contacts" else frozenset(),
     )
+
+
+def _ticked(fields: _Fields) -> frozenset[int]:
+    """Custom fields of the value «1»: ticked boxes, and what else happens to say so."""
+    found = set()
+    for name in fields:
+        if name.startswith(_TICK) and name.endswith(b"values]"):
+            told = fields.get(name.removesuffix(b"values]") + b"id]", b"")
+            if _DIGITS.fullmatch(told):
+                found.add(int(told))
+    return frozenset(found)
 
 
 def _number(fields: _Fields, name: bytes, where: str, problems: _Problems) -> int | None:

@@ -62,3 +62,24 @@ def test_every_acquirer_is_measured_without_a_database_and_refuses_its_forgery()
     assert all(line["value"] > 0 for line in lines.values())
     for words in ("x bare RSA-2048 verify", "x bare HMAC-SHA256", "target < 1000 us"):
         assert words in table
+
+
+def test_an_incoming_call_is_measured_and_every_answer_names_the_right_person() -> None:
+    command = [sys.executable, "-m", "benchmarks.run", "--size", "tiny", "--only", "calls", "--json"]
+
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+
+    assert run.returncode == 0, run.stderr  # 2 would mean: somebody else's card was shown
+    lines = json.loads(run.stdout.rstrip().rpartition("\n")[2])
+    assert set(lines) == {f"calls.{name}" for name in ("p50", "p99", "stranger", "look_up", "bare")}
+    assert all(line["value"] > 0 for line in lines.values())
+
+
+def test_phones_are_told_once_and_get_the_present_card() -> None:
+    command = [sys.executable, "-m", "benchmarks.run", "--size", "tiny", "--only", "pushes", "--json"]
+
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+
+    assert run.returncode == 0, run.stderr  # 2 would mean: a phone was not told, or twice, or given an old card
+    lines = json.loads(run.stdout.rstrip().rpartition("\n")[2])
+    assert {f"pushes.{name}" for name in ("told", "of_alone", "bare", "alone", "fetched", "unmodified")} == set(lines)

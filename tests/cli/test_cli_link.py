@@ -282,7 +282,7 @@ def test_doctor_shows_the_account_and_the_hook(installed: Callable[..., Callable
     assert "amoCRM: вебхук не подписан" in before.output
     assert "как исправить: kopilka amocrm link" in before.output
     (hook,) = [one for one in narrow if one["code"] == "amocrm-hook-events"]
-    assert "на 1 из 6 событий" in hook["text"]
+    assert "на 1 из 8 событий" in hook["text"]
 
 
 def test_doctor_of_a_product_without_access_says_link(installed: Callable[..., Callable[..., Result]]) -> None:

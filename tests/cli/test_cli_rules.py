@@ -21,6 +21,8 @@ from flows import inbox
 from flows.runtime import Runtime
 from storage import addresses, members, rules
 
+pytestmark = pytest.mark.slow
+
 Kopilka = Callable[..., Result]
 
 

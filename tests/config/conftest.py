@@ -7,13 +7,14 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from config.model import ProgrammeFile
 from config.programme import CheckResult, check_programme
 
 GOLDEN = Path(__file__).parent / "golden"
 FULL = (GOLDEN / "full.yaml").read_text(encoding="utf-8")
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
+PICTURES = {"icon.png": (114, 114), "logo.png": (480, 150), "strip.png": (1125, 432)}
 SHOWN_PATH = Path("config/programme.yaml")
 
 Check = Callable[..., CheckResult]
@@ -66,7 +67,9 @@ def full_text() -> str:
 @pytest.fixture
 def read(check: Check, shop_env: dict[str, str], tmp_path: Path) -> Read:
     env = shop_env | {"REDEEM_PIN": "407193", "MAIL_PASSWORD": "post", "PASS_P12_PASSWORD": "pass", "BANK": "word"}
-    (tmp_path / "config" / "a.png").write_bytes(PNG)
+    (tmp_path / "config" / "a.png").write_bytes(b"-")
+    for name, size in PICTURES.items():
+        Image.new("RGB", size).save(tmp_path / "config" / name)
     (tmp_path / "config" / "robokassa.pem").write_text("-----BEGIN CERTIFICATE-----", encoding="utf-8")
 
     def run(text: str = FULL) -> ProgrammeFile:

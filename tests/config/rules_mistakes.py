@@ -204,6 +204,7 @@ LINKS: Mistakes = {
 
 BOTS: Mistakes = {
     "purchases_of_nobody": [("  customers: yes", "  customers: no\n  purchases: yes")],
+    "bonus_points_of_nobody": [("  customers: yes", "  customers: no\n  bonus_points: yes")],
     "bot_of_no_segment": [("  customers: yes", "  segment_bots: [{segment: vipp, bot: 501}]\n  customers: yes")],
     "bot_twice": [
         ("  customers: yes", "  segment_bots: [{segment: vip, bot: 501}, {segment: vip, bot: 502}]\n  customers: yes")

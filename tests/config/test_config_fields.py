@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import calendar_fields, fields
-from config.cross_checks import contrast
+from config.contrast import contrast
 from loyalty.programme import Duration
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from card_mistakes import CARD, pictures_in
 from rules_mistakes import EVERY
 
 from config.programme import CheckResult
@@ -46,7 +47,6 @@ ONE_MISTAKE = {
     "list_expected": [("earn_on: [payment, stage]", "earn_on: payment")],
     "repeated_source": [("earn_on: [payment, stage]", "earn_on: [payment, payment]")],
     "planned_section": [("segments:\n", "rfm: {window: 730 days}\nsegments:\n")],
-    "planned_key": [("  barcode: qr", "  barcode: qr\n  front: [balance]")],
     "card_number": [('prefix: "77", length: 10', 'prefix: "777777", length: 10')],
     "notify_text": [("Баланс: %@", "Баланс")],
     "image_missing": [("  barcode: qr", "  images: {logo: assets/logo.png}")],
@@ -111,6 +111,18 @@ def test_one_mistake_in_the_rules_of_points_prints_one_problem(
     name: str, check: Callable[..., CheckResult], changed: Callable[..., str]
 ) -> None:
     result = check(changed(*EVERY[name]))
+
+    assert_golden(name, result.render())
+    assert result.errors + result.warnings == 1
+
+
+@pytest.mark.parametrize("name", CARD)
+def test_one_mistake_in_the_look_of_the_card_prints_one_problem(
+    name: str, check: Callable[..., CheckResult], changed: Callable[..., str], tmp_path: Path
+) -> None:
+    pictures_in(tmp_path / "config")
+
+    result = check(changed(*CARD[name]))
 
     assert_golden(name, result.render())
     assert result.errors + result.warnings == 1

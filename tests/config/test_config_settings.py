@@ -62,6 +62,7 @@ WRONG = {
     "PAYKEEPER_API_URL": "https://canary.server.paykeeper.ru",
     "STRIPE_API_URL": "https://api.stripe.com:canary",
     "GOOGLE_API_URL": "http://127.0.0.1@canary.example/",
+    "APNS_URL": "https://api.push.apple.com.canary.example",
     "GOOGLE_TOKEN_URL": "ftp://127.0.0.1/canary",
     "LEASE_S": "0",
     "SWEEP_INTERVAL_S": "canary",

@@ -33,7 +33,7 @@ ACCOUNT = 29085955
         (
             "contact_and_company",
             (ACCOUNT, "example"),
-            [HookEntity("contact", "update", 701), HookEntity("company", "update", 702)],
+            [HookEntity("contact", "update", 701, ticked=frozenset({11})), HookEntity("company", "update", 702)],
         ),
         (
             "contact_add_update_delete",
@@ -224,3 +224,25 @@ def test_every_entity_written_is_read_back_in_order(deals: list[tuple[int, int]]
     ).encode()
 
     assert [(entity.id, entity.status_id) for entity in parse_hook(raw).entities] == deals
+
+
+@pytest.mark.parametrize(
+    ("fields", "ticked"),
+    [
+        ("[0][id]=7&{c}[0][values][0][value]=1", {7}),
+        ("[0][values][0][value]=1&{c}[0][id]=7", {7}),
+        ("[0][id]=7&{c}[0][values][0][value]=0", set()),
+        ("[0][id]=7&{c}[0][values][0]=1", {7}),
+        ("[0][id]=x&{c}[0][values][0][value]=1", set()),
+        ("[0][values][0][value]=1", set()),
+        ("[0]=1&{c}=1&{c}[0][id][1]=7&{c}[0][values]=1", set()),
+        ("[0][id]=7&{c}[1][id]=8&{c}[1][values][0][value]=1", {8}),
+    ],
+)
+def test_a_contacts_ticked_fields_are_told_as_a_hint(fields: str, ticked: set[int]) -> None:
+    start = "contacts[update][0][custom_fields]"
+    body = f"contacts[update][0][id]=5&{start}{fields.replace('{c}', start)}"
+
+    [contact] = parse_hook(body.encode()).entities
+
+    assert contact.ticked == ticked

@@ -47,6 +47,8 @@ from connector.money import MAX_KOPECKS, kopecks_from_roubles
 from loyalty.events import Payer, PaymentFacts
 from loyalty.receipts import Line, ReceiptLine, reduced
 
+pytestmark = pytest.mark.slow
+
 CREDENTIALS = {
     "yookassa": {"shop_id": SHOP_ID, "secret": SHOP_SECRET},
     "tbank": {"terminal": TERMINAL, "password": TERMINAL_PASSWORD},

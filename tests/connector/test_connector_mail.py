@@ -26,6 +26,8 @@ from tls_testing import Authority, make_authority
 from connector.errors import ConnectorError, NeedsReauth, NotConfigured, Refused, TimedOut, Unreachable
 from connector.mail import BadLetter, MailDeferred, Mailer, MailSettings, checked_recipient
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 SENDER = "bonus@shop.test"
 PASSWORD = "a-mail-password"

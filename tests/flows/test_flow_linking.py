@@ -316,7 +316,7 @@ def test_a_hook_that_is_gone_disabled_or_too_narrow_is_told_and_mended(
 
     linking.keep_hook(rt)
 
-    assert "на 2 из 6 событий" in narrow.text
+    assert "на 2 из 8 событий" in narrow.text
     assert "«удалена сделка»" in narrow.text
     assert gone.mend == "kopilka amocrm link"
     assert by_code(online_check.examine(rt))["amocrm-hook"].level == "ok"

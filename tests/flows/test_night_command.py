@@ -51,6 +51,8 @@ def test_for_programs_the_results_are_json(world: Night, run: Callable[..., Resu
         "holds",
         "activate",
         "catch_up",
+        "apple_design",
+        "google",
         "burn",
         "gifts",
         "held",
@@ -58,6 +60,7 @@ def test_for_programs_the_results_are_json(world: Night, run: Callable[..., Resu
         "reconcile",
         "drift",
         "segments",
+        "certificates",
         "notices",
     ]
     assert all(one["is_over"] and one["error"] is None for one in found)
@@ -79,7 +82,8 @@ def test_a_job_that_another_process_does_is_left_to_it(world: Night, run: Callab
     result = run("--job", "burn", "--now")
 
     assert result.stdout == "Это уже делает другой процесс. Как идёт: kopilka night --list\n"
-    assert "идёт: 0" in run("--list").stdout.splitlines()[3]
+    [burn] = [line for line in run("--list").stdout.splitlines() if line.startswith("burn ")]
+    assert "идёт: 0" in burn
 
 
 def test_the_list_shows_terms_and_results(run: Callable[..., Result]) -> None:
@@ -92,6 +96,8 @@ def test_the_list_shows_terms_and_results(run: Callable[..., Result]) -> None:
         "holds",
         "activate",
         "catch_up",
+        "apple_design",
+        "google",
         "burn",
         "gifts",
         "held",
@@ -99,18 +105,24 @@ def test_the_list_shows_terms_and_results(run: Callable[..., Result]) -> None:
         "reconcile",
         "drift",
         "segments",
+        "certificates",
         "notices",
     ]
-    assert "00:05" in lines[3]
-    assert "сгорело: 0 партий, 0 баллов" in lines[3]
-    assert states[3]["last_result"] == "сгорело: 0 партий, 0 баллов; продлено: 0 партий, 0 баллов"
+    [burn] = [line for line in lines if line.startswith("burn ")]
+    [state] = [one for one in states if one["name"] == "burn"]
+    assert "00:05" in burn
+    assert "сгорело: 0 партий, 0 баллов" in burn
+    assert state["last_result"] == "сгорело: 0 партий, 0 баллов; продлено: 0 партий, 0 баллов"
 
 
 def test_an_unknown_job_is_refused_with_the_names_there_are(run: Callable[..., Result]) -> None:
     result = run("--job", "brun")
 
     assert result.exit_code == 2
-    names = "holds, activate, catch_up, burn, gifts, held, links, reconcile, drift, segments, notices"
+    names = (
+        "holds, activate, catch_up, apple_design, google, burn, gifts, held, links, reconcile, drift, segments, "
+        "certificates, notices"
+    )
     assert f"Как исправить: выберите из: {names}" in result.stderr
 
 

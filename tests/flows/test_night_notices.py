@@ -19,6 +19,8 @@ from loyalty.rules import BurnRules
 from storage import lots, members, outgoing
 from storage import messages as rows
 
+pytestmark = pytest.mark.slow
+
 ENDS = datetime(2026, 3, 28, 21, 0, tzinfo=UTC)
 """28 March is the last valid day in Moscow."""
 

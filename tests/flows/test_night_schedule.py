@@ -72,13 +72,15 @@ def test_a_new_installation_begins_with_what_is_urgent_and_waits_for_the_rest(ni
     first = nightly.run_due(night.rt, now=night.clock())
     again = nightly.run_due(night.rt, now=night.clock())
 
-    assert list(counts_of(first)) == ["holds", "activate", "catch_up", "held", "links"]
+    assert list(counts_of(first)) == ["holds", "activate", "catch_up", "apple_design", "google", "held", "links"]
     assert again == []
     due = {state.name: state.due_at for state in nightly.states(night.rt)}
     assert due == {
         "holds": moscow(1, 15, 1),
         "activate": moscow(1, 15, 1),
         "catch_up": moscow(1, 15, 10),
+        "apple_design": moscow(1, 15, 1),
+        "google": moscow(1, 15, 5),
         "burn": moscow(2, 0, 5),
         "gifts": moscow(2, 0, 10),
         "held": moscow(1, 16),
@@ -86,6 +88,7 @@ def test_a_new_installation_begins_with_what_is_urgent_and_waits_for_the_rest(ni
         "reconcile": moscow(2, 3, 30),
         "drift": moscow(2, 2, 30),
         "segments": moscow(2, 4),
+        "certificates": moscow(2, 9),
         "notices": moscow(2, 12),
     }
 
@@ -101,6 +104,8 @@ def test_three_days_late_each_job_catches_up_once(night: Night) -> None:
         "holds",
         "activate",
         "catch_up",
+        "apple_design",
+        "google",
         "burn",
         "gifts",
         "held",
@@ -108,6 +113,7 @@ def test_three_days_late_each_job_catches_up_once(night: Night) -> None:
         "reconcile",
         "drift",
         "segments",
+        "certificates",
         "notices",
     ]
     assert again == []
@@ -210,6 +216,8 @@ def test_a_month_of_nights_leaves_every_day_done_once(night: Night) -> None:
         "holds": 120,
         "activate": 120,
         "catch_up": 120,
+        "apple_design": 120,
+        "google": 120,
         "burn": 30,
         "gifts": 30,
         "held": 120,
@@ -217,6 +225,7 @@ def test_a_month_of_nights_leaves_every_day_done_once(night: Night) -> None:
         "reconcile": 30,
         "drift": 30,
         "segments": 30,
+        "certificates": 30,
         "notices": 30,
     }
 

@@ -185,3 +185,59 @@ def test_without_a_window_only_a_return_lowers_and_at_once(downgrade: Literal["n
     policy = SegmentPolicy(downgrade=downgrade, grace=Duration(30, "days"))
 
     assert stand("regular", Purchases(2), policy=policy) == Standing("start")
+
+
+@pytest.mark.parametrize(
+    ("code", "has", "match", "expected"),
+    [
+        (None, Purchases(0), "any", ("Стартовый", 1, None)),
+        ("start", Purchases(1, 100), "any", ("Постоянный", 2, None)),
+        ("friend", Purchases(10, 3_760_000), "any", ("VIP", None, 1_240_000)),
+        ("vip", Purchases(1, 6_000_000), "any", None),
+        ("star", Purchases(1), "any", None),
+        ("dropped", Purchases(1), "any", None),
+    ],
+)
+def test_the_next_segment_is_the_lowest_one_above(
+    code: str | None, has: Purchases, match: Literal["any", "all"], expected: tuple[object, ...] | None
+) -> None:
+    goal = segments.next_goal(code, has, ALL, SegmentPolicy(match=match))
+
+    assert (None if goal is None else (goal.title, goal.orders, goal.kopecks)) == expected
+
+
+@pytest.mark.parametrize(
+    ("match", "has", "expected"),
+    [
+        ("any", Purchases(1, 1_000_000), (2, 500_000, False)),
+        ("all", Purchases(1, 1_000_000), (2, 500_000, True)),
+        ("all", Purchases(3, 1_000_000), (None, 500_000, True)),
+        ("all", Purchases(1, 1_500_000), (2, None, True)),
+        ("any", Purchases(0, 1_500_000), (3, None, False)),
+    ],
+)
+def test_orders_and_money_are_asked_for_as_the_policy_joins_them(
+    match: Literal["any", "all"], has: Purchases, expected: tuple[int | None, int | None, bool]
+) -> None:
+    rules = (START, SegmentRule("regular", "Постоянный", 3, 1_500_000))
+
+    goal = segments.next_goal("start", has, rules, SegmentPolicy(match=match))
+    assert goal is not None
+    assert (goal.orders, goal.kopecks, goal.needs_both) == expected
+
+
+@THOROUGH
+@given(has=bought, policy=policies)
+def test_whoever_does_what_was_said_gets_what_was_named(has: Purchases, policy: SegmentPolicy) -> None:
+    present = segments.segment_for(has, ALL, policy)
+    goal = segments.next_goal(None if present is None else present.code, has, ALL, policy)
+    if goal is None:
+        return
+    ways = [(goal.orders or 0, goal.kopecks or 0)]
+    if not goal.needs_both and goal.orders and goal.kopecks:
+        ways = [(goal.orders, 0), (0, goal.kopecks)]
+    for orders, kopecks in ways:
+        later = Purchases(max(1, has.orders + orders), has.spent_kopecks + kopecks)
+        reached = segments.segment_for(later, ALL, policy)
+        assert reached is not None
+        assert present is None or ALL.index(reached) > ALL.index(present)

@@ -19,7 +19,10 @@ from cli.services.errors import FolderUnusableError
 from cli.services.postgres import RunningPostgres, start_postgres
 from cli.services.valkey import RunningValkey, start_valkey
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs its servers as another user")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root runs its servers as another user"),
+]
 
 Quiet = Callable[[str], None]
 SITE_PACKAGES = Path(psycopg.__file__).parents[1]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from kopilka_testing import ROOT
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = ("cli", "config", "connector", "console", "flows", "loyalty", "simulator", "storage", "wallet", "webhooks")
 
 VIOLATIONS = {

@@ -18,6 +18,8 @@ from storage import db as database_module
 from storage import rules, schema, verify
 from storage.db import Database, DatabaseAway, sqlstate
 
+pytestmark = pytest.mark.slow
+
 BOOK_0001 = (Path(__file__).parent / "golden" / "book_0001.sql").read_text(encoding="utf-8")
 
 _numbers = itertools.count(1)

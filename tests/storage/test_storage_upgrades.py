@@ -18,6 +18,8 @@ from storage import db as database_module
 from storage import schema
 from storage.db import Database, sqlstate
 
+pytestmark = pytest.mark.slow
+
 NAME = "test_storage_upgrades"
 PEOPLE = """
 INSERT INTO rule_version VALUES ('v', '{}', now());

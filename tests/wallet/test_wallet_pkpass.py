@@ -56,12 +56,12 @@ def test_any_text_arrives_unharmed_in_a_valid_pass(
     unpacked: Unpack,
     texts: tuple[str, str, str],
 ) -> None:
-    name, label, value = texts
+    title, label, value = texts
 
-    pkpass = card_pkpass(replace(card, member_name=f"-{name}"), replace(design, back=((label, value),)), signer)
+    pkpass = card_pkpass(replace(card, segment_title=f"-{title}"), replace(design, back=((label, value),)), signer)
 
     content = json.loads(unpacked(pkpass)["pass.json"])
-    assert content["storeCard"]["auxiliaryFields"][-1]["value"] == f"-{name}"
+    assert content["storeCard"]["secondaryFields"][0]["value"] == f"-{title}"
     assert content["storeCard"]["backFields"][-1] == {"key": "back_0", "label": label, "value": value}
     assert verify_pkpass(pkpass) == ACCEPTED
 
@@ -189,8 +189,7 @@ def test_the_card_shows_the_members_state(card: Card, design: CardDesign, signer
     ]
     assert "primaryFields" not in content["storeCard"]
     assert fields["segment"] == ("Сегмент", "Стартовый")
-    assert fields["pending"] == ("Ожидают", "468")
-    assert fields["member"] == ("Участник", "Анна П.")
+    assert "member" not in fields
     assert fields["burn"] == ("Сгорят 02.04.2026", "341")
     assert fields["link"] == ("Карта в интернете", "https://club.example.ru/c/7Q2M9X")
     assert fields["pending_detail"][1] == "468\u00a0баллов, ближайшие 28\u00a0марта\u00a02026"
@@ -210,9 +209,12 @@ def test_only_the_balance_can_ring(card: Card, design: CardDesign, signer: Signe
 def test_without_a_strip_the_name_stands_on_the_front(card: Card, design: CardDesign, signer: Signer) -> None:
     icon = plain_images("#000000", "#FFFFFF")["icon.png"]
 
-    pass_ = apple_pass(card, replace(design, images={"icon.png": icon}), pass_type_id="pass.x", team_id="T")
+    bare = replace(design, images={"icon.png": icon})
+    pass_ = apple_pass(card, replace(bare, show_name=True), pass_type_id="pass.x", team_id="T")
+    nameless = apple_pass(card, bare, pass_type_id="pass.x", team_id="T")
 
     assert [field.value for field in pass_.store_card.primary_fields] == ["Анна П."]
+    assert [field.value for field in nameless.store_card.primary_fields] == ["Стартовый"]
     assert list(pass_.images.files) == ["icon.png"]
 
 

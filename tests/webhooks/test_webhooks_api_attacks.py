@@ -15,6 +15,8 @@ from flows.runtime import Runtime
 from webhooks.api.fields import KOPECKS_MAX
 from webhooks.app import create_app
 
+pytestmark = pytest.mark.slow
+
 ITEM = {"sku": "A", "gross_kopecks": 100_000}
 
 

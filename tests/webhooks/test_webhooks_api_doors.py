@@ -21,6 +21,8 @@ from webhooks.api.route import Route
 from webhooks.api.routes import ROUTES
 from webhooks.app import create_app
 
+pytestmark = pytest.mark.slow
+
 by_route = pytest.mark.parametrize("route", ROUTES, ids=[one.name for one in ROUTES])
 
 

@@ -104,6 +104,7 @@ def test_metrics_count_what_came_and_what_lies_in_the_boxes(
     assert metric(page.text, "kopilka_webhooks_received_total", source="amocrm") == 2
     assert metric(page.text, "kopilka_webhooks_received_total", source="tbank") == 1
     assert metric(page.text, "kopilka_forged_total") == 0
+    assert metric(page.text, "kopilka_crm_stale_seconds") == 0
     assert metric(page.text, "kopilka_crm_connected") == 1
     assert metric(page.text, "kopilka_database_up") == 1
 

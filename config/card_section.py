@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from config import fields
+from config.card_badges import read_badges
 from config.card_look import read_look, read_looks
 from config.card_places import read_places
 from config.model import (
@@ -43,6 +44,7 @@ CARD_KEYS = Keys(
         "segments",
         "locations",
         "notify_text",
+        "badges",
         "apple",
         "google",
     )
@@ -82,6 +84,7 @@ def read_card(root: Section, outside: Outside) -> CardConfig:
         segments=read_looks(section, outside.folder, look),
         locations=read_places(section),
         notify_text=section.get("notify_text", _notify_text, _NOTIFY_TEXTS[language]),
+        badges=read_badges(section, outside.folder),
         apple=_apple(section, outside),
         google=_google(section, outside),
     )

@@ -104,7 +104,7 @@ class Place:
 @dataclass(frozen=True)
 class CardConfig:
     """What every card looks like and says. `number_length` counts the prefix. `segments` are whole looks by the code of
-    their segment. The balance is always on the face, beside `front`."""
+    their segment. The balance is always on the face, beside `front`. `badges` are the official buttons by name."""
 
     MAX_FRONT_WITH_NAME: ClassVar = 3
 
@@ -118,6 +118,7 @@ class CardConfig:
     segments: Mapping[str, CardLook] = field(default_factory=dict)
     locations: tuple[Place, ...] = ()
     notify_text: str = "Баланс: %@"
+    badges: Mapping[str, Path] = field(default_factory=dict)
     apple: AppleConfig | None = None
     google: GoogleConfig | None = None
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from config import (
     accrual_section,
+    card_badges,
     card_look,
     card_places,
     card_section,
@@ -60,6 +61,7 @@ SECTIONS: Mapping[str, Keys] = {
     "card.segments[].back[]": card_look.BACK_KEYS,
     "card.segments[].offers[]": card_look.OFFER_KEYS,
     "card.locations[]": card_places.PLACE_KEYS,
+    "card.badges": card_badges.BADGE_KEYS,
     "card.apple": card_section.APPLE_KEYS,
     "card.google": card_section.GOOGLE_KEYS,
     "mail": mail_section.MAIL_KEYS,

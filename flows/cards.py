@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from config.card_badges import kind_of
 from flows import explaining
 from flows.order_sheet import FOR_EVER
 from loyalty import burning, calendar, segments
@@ -126,6 +127,14 @@ def _tier_percent(rt: Runtime, left: NextSegment | None) -> int:
     needs = ((rule.min_orders, left.orders), (rule.min_spent_kopecks, left.kopecks))
     shares = [100 - 100 * min(lacking or 0, whole) // whole for whole, lacking in needs if whole]
     return (min if left.needs_both else max)(shares, default=0)
+
+
+def badge(rt: Runtime, name: str) -> tuple[bytes, str] | None:
+    """An official button as the owner gave it, and its media type; None where he gave none. Raises OSError."""
+    path = rt.file.card.badges.get(name)
+    content = b"" if path is None else path.read_bytes()
+    kind = kind_of(content)
+    return None if kind is None else (content, kind)
 
 
 def logo_png(rt: Runtime) -> bytes:

@@ -8,7 +8,7 @@ words are `card_words.py`, the pictures and the passes `cards.py`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -49,11 +49,12 @@ _DATA_KINDS = ("export", "erase")
 
 @dataclass(frozen=True)
 class Button:
-    """A way to put the card into a phone; `path` is below the card's own address."""
+    """A way to put the card into a phone; `path` is below the card's own address, `badge` names its official look."""
 
     title: str
     path: str
     is_second: bool = False
+    badge: str | None = None
 
 
 @blueprint.get("/c/<token>")
@@ -169,12 +170,17 @@ def _buttons(rt: Runtime, words: Words, device: Device) -> list[Button]:
     if google is not None:
         android = [(Button(google.title, "google"), words.also_google.format(google.title))]
     ordered = android + apple if device == "android" else apple + android
-    if device == "desktop":
-        return [button for button, _ in ordered]
+    large = ordered if device == "desktop" else ordered[:1]
+    small = ordered[len(large) :]
     return [
-        button if index == 0 else Button(title, button.path, is_second=True)
-        for index, (button, title) in enumerate(ordered)
+        *(replace(button, badge=_badge(rt, words, button)) for button, _ in large),
+        *(Button(title, button.path, is_second=True) for button, title in small),
     ]
+
+
+def _badge(rt: Runtime, words: Words, button: Button) -> str | None:
+    name = ("apple" if button.path == "card.pkpass" else "google") + ("" if words.language == "ru" else "_en")
+    return name if name in rt.file.card.badges else None
 
 
 def _hints(rt: Runtime, words: Words) -> list[str]:

@@ -75,6 +75,20 @@ def colours() -> Response:
     return Response(css, content_type="text/css")
 
 
+@blueprint.get("/c/badge/<name>")
+def badge(name: str) -> Response:
+    """Apple's or Google's own button. A picture may hold styles of its own, and nothing that runs."""
+    found = cards.badge(runtime(), name)
+    if found is None:
+        abort(404)
+    content, kind = found
+    headers = {
+        "Cache-Control": "max-age=3600",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    }
+    return Response(content, content_type=kind, headers=headers)
+
+
 @blueprint.get("/c/logo.png")
 def logo() -> Response:
     return Response(cards.logo_png(runtime()), content_type="image/png", headers={"Cache-Control": "max-age=3600"})

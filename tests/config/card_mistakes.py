@@ -58,6 +58,9 @@ CARD: Mistakes = {
     "picture_bomb": _added("  images: {icon: bomb.png}"),
     "picture_long_logo": _added("  images: {logo: long.png}"),
     "picture_square_strip": _added("  images: {strip: square.png}"),
+    "badge_that_is_none": _added("  badges: {apple: page.gif}"),
+    "badge_not_there": _added("  badges: {google: no.svg}"),
+    "badge_of_nobody": _added("  badges: {aple: icon.png}"),
     "picture_is_a_folder": _added("  images: {icon: folder.png}"),
 }
 

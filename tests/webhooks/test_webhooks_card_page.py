@@ -8,6 +8,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -289,3 +290,26 @@ def _refund_of(member: Member, rt: Runtime) -> bytes:
     assert account is not None
     deal_ref = next(line.deal_ref for line in account.lines if line.deal_ref)
     return tbank_body(deal_ref, "REFUNDED")
+
+
+@pytest.mark.usefixtures("wallets")
+def test_the_owners_official_buttons_stand_in_place_of_words(
+    client: FlaskClient, pay: Pay, rt: Runtime, tmp_path: Path
+) -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="160" height="50"><rect width="160" height="50"/></svg>'
+    (tmp_path / "apple.svg").write_bytes(svg)
+    rt.file = replace(rt.file, card=replace(rt.file.card, badges={"apple": tmp_path / "apple.svg"}))
+    token = pay().card_token
+
+    on_iphone = Page(client.get(f"/c/{token}", headers={"User-Agent": IPHONE}).text)
+    in_english = Page(client.get(f"/c/{token}?lang=en", headers={"User-Agent": IPHONE}).text)
+    picture, none = client.get("/c/badge/apple"), client.get("/c/badge/google")
+
+    badges = [attributes for tag, attributes in on_iphone.tags if attributes.get("src") == "/c/badge/apple"]
+    assert [one["alt"] for one in badges] == ["Добавить в Apple Wallet"]
+    assert "Добавить в Apple Wallet" not in on_iphone.words()
+    assert f"/c/{token}/card.pkpass" in on_iphone.links()
+    assert "Add to Apple Wallet" in in_english.words(), "a Russian button has no place on an English page"
+    assert (picture.data, picture.mimetype, none.status_code) == (svg, "image/svg+xml", 404)
+    assert "script-src" not in picture.headers["Content-Security-Policy"]
+    assert picture.headers["Content-Security-Policy"].startswith("default-src 'none'")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from loyalty.wording import PluralForms
 
 PROGRESS_EVERY_S = 10.0
+CARDS = ("карта", "карты", "карт")
 _KEPT = "Уже начисленные баллы и возвраты старых заказов остаются по прежним правилам."
 _READ_AT_START = "ПИН (redeem.pin), разделы card, mail, amocrm и acquirers читаются при запуске"
 
@@ -43,7 +44,7 @@ def plan(*, as_json: bool, is_strict: bool, is_history: bool) -> None:
         if as_json:
             print_json(_data(found))
         else:
-            for line in _lines(found, rt.point_forms):
+            for line in [*_lines(found, rt.point_forms), *_look_lines(rt)]:
                 click.echo(line)
             if not found.is_empty:
                 click.echo("\nПрименить: kopilka apply")
@@ -118,6 +119,21 @@ def _lines(found: Plan, forms: PluralForms) -> list[str]:
         lines.append(f"{one.text}\n    {place}")
     lines += ["", *_cost_lines(found.cost, forms), _KEPT]
     return [*lines, *(f"Внимание: {text}" for text in found.warnings)]
+
+
+def _look_lines(rt: Runtime) -> list[str]:
+    """What a new look of the cards will set in motion."""
+    from flows import card_plan  # noqa: PLC0415
+
+    cards = card_plan.standing(rt)
+    given_out = sum(one.given_out for one in (cards.apple, cards.google) if one is not None)
+    if not cards.is_new_look or not given_out:
+        return []
+    return [
+        "",
+        f"Оформление карт в файле новое: после перезапуска обновятся {count_text(given_out, CARDS)}, "
+        f"это займёт около {cards.minutes_for_all} мин. Как идёт: kopilka wallet cards --watch",
+    ]
 
 
 def _cost_lines(cost: Cost | None, forms: PluralForms) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.wallet_cards import cards
 from cli.wallet_check import check
 from cli.wallet_preview import preview
 from cli.wallet_renew import renew
@@ -19,3 +20,4 @@ wallet.add_command(preview)
 wallet.add_command(check)
 wallet.add_command(renew)
 wallet.add_command(verify)
+wallet.add_command(cards)

@@ -152,3 +152,12 @@ def behind(tx: sa.Connection, kind: Kind, *, now: datetime) -> tuple[int, float]
     )
     count, since = tx.execute(statement, {"kind": kind, "now": now}).one()
     return int(count), 0.0 if since is None else (now - since).total_seconds()
+
+
+def planned(tx: sa.Connection, kind: Kind, *, now: datetime) -> tuple[int, float]:
+    """How many targets of this kind wait, those for later too, and in how many seconds the last of them is due."""
+    statement = sa.text(
+        "SELECT count(*), max(due_at) FROM outbox WHERE kind = :kind AND state IN ('waiting', 'working')"
+    )
+    count, last = tx.execute(statement, {"kind": kind}).one()
+    return int(count), 0.0 if last is None else max(0.0, (last - now).total_seconds())

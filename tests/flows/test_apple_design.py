@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from kopilka_testing import StandingClock, settle
 
-from flows import apple_cards, apple_design, nightly, people
+from flows import apple_cards, apple_design, card_plan, nightly, people
 from flows.people import Person
 from flows.runtime import Runtime
 from storage.members import Member
@@ -87,3 +87,27 @@ def test_without_apple_there_is_nothing_to_do(rt: Runtime, clock: StandingClock)
     rt.apple = None
 
     assert look(rt, clock) == "обновляем карт: 0"
+
+
+def test_people_are_told_before_a_new_design_and_while_it_is_carried_out(
+    rt: Runtime, clock: StandingClock, members: list[Member]
+) -> None:
+    calm = card_plan.standing(rt)
+    clock.forward(hours=1)
+    rt.design = replace(rt.design, background="#123456", segments={})
+    before = card_plan.standing(rt)
+    look(rt, clock)
+    with rt.db.begin() as tx:
+        tx.execute(sa.text("UPDATE outbox SET due_at = due_at + interval '5 minutes' WHERE kind = 'apple'"))
+    during = card_plan.standing(rt)
+    clock.forward(minutes=6)
+    settle(rt)
+    after = card_plan.standing(rt)
+
+    assert calm.apple is not None
+    assert during.apple is not None
+    assert after.apple is not None
+    assert (calm.is_new_look, before.is_new_look, during.is_new_look) == (False, True, False)
+    assert (calm.apple.given_out, calm.apple.waiting, before.minutes_for_all) == (5, 0, 1)
+    assert (during.apple.waiting, during.apple.left_s) == (5, 300.0)
+    assert (after.apple.waiting, after.apple.left_s) == (0, 0.0)

@@ -36,7 +36,7 @@ def test_the_card_fits_the_screen_and_everything_on_it_has_a_name(
     expect(page.locator(".balance")).to_have_text("300 баллов")
     expect(page.get_by_text("= 300 ₽ скидки")).to_be_visible()
     expect(page.get_by_text("станут доступны")).to_be_visible()
-    for name in ("Добавить в Apple Wallet", "Добавить в Google Wallet"):
+    for name in ("Добавить в Apple Wallet", "Сохранить на телефон"):
         button = page.get_by_role("link", name=name)
         expect(button).to_be_visible()
         box = button.bounding_box()

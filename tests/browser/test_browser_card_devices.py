@@ -39,8 +39,8 @@ class Device:
 
 
 IPHONE = Device("iphone", IPHONE_UA, 390, 844, ("Добавить в Apple Wallet",), ("У меня Android",))
-ANDROID = Device("android", ANDROID_UA, 412, 915, ("Google",), ("У меня iPhone",))
-DESKTOP = Device("desktop", DESKTOP_UA, 1280, 900, ("Добавить в Apple Wallet", "Google"))
+ANDROID = Device("android", ANDROID_UA, 412, 915, ("Сохранить на телефон",), ("У меня iPhone",))
+DESKTOP = Device("desktop", DESKTOP_UA, 1280, 900, ("Добавить в Apple Wallet", "Сохранить на телефон"))
 IN_TELEGRAM = Device(
     "iphone-telegram",
     f"{IPHONE_UA} Telegram-iOS/11.2",
@@ -56,7 +56,7 @@ IN_INSTAGRAM = Device(
     412,
     915,
     (),
-    ("Google", "iPhone"),
+    ("Сохранить на телефон", "iPhone"),
     "откройте страницу в Chrome",
 )
 DEVICES = (IPHONE, ANDROID, DESKTOP, IN_TELEGRAM, IN_INSTAGRAM)

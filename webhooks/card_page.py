@@ -86,7 +86,7 @@ def page(token: str) -> Response:
         device=device,
         is_in_app=_IN_APP.search(agent) is not None,
         in_wallet=shown.is_in_apple if device == "apple" else device == "android" and shown.is_in_google,
-        hints=_hints(rt, words),
+        hints=_hints(rt, words, device),
         tier=_tier(words, shown),
         colours=card.segment_code or "",
         page_url=rt.card_url(token),
@@ -183,11 +183,12 @@ def _badge(rt: Runtime, words: Words, button: Button) -> str | None:
     return name if name in rt.file.card.badges else None
 
 
-def _hints(rt: Runtime, words: Words) -> list[str]:
+def _hints(rt: Runtime, words: Words, device: Device) -> list[str]:
     """What must be known before a card is added: that it is for trying out, that a wallet does not work here."""
-    google = google_button.button(rt, words.language)
-    own = words.demo if rt.signer is not None and rt.signer.is_demo else None
-    return [hint for hint in (own, *((google.note, google.demo_note) if google is not None else ())) if hint]
+    google = None if device == "apple" else google_button.button(rt, words.language)
+    is_demo = device != "android" and rt.signer is not None and rt.signer.is_demo
+    told = (words.demo if is_demo else None, *((google.note, google.demo_note) if google is not None else ()))
+    return [hint for hint in told if hint]
 
 
 def _tier(words: Words, shown: CardPage) -> dict[str, object] | None:

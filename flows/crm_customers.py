@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from storage.members import Member
 
 NO_SEGMENT = "-"
-"""In place of a segment's code: the customer was told to be in none."""
+"""In place of a segment's name: the customer was told to be in none."""
 
 MODE_ENTRY = "customers_mode"
 
 CREATING = "creating"
-"""In place of a segment's code: a customer was or is being created and may exist without our knowing its id."""
+"""In place of a segment's name: a customer was or is being created and may exist without our knowing its id."""
 
 
 def push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Member]) -> None:
@@ -43,7 +43,7 @@ def push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Membe
     _find_customers(crm, desk, present)
     wanted = [member for member in present if segment_title(rt, member) or habits[member.id].has_bought]
     _create_customers(rt, crm, desk, wanted, segment_ids, habits)
-    untold = {member.id for member in present if has_segments and not _is_told(desk, member)}
+    untold = {member.id for member in present if has_segments and not _is_told(rt, desk, member)}
     foreign = _foreign_segments(rt, crm, desk, untold, segment_ids)
     changes = {}
     for member in present:
@@ -66,15 +66,20 @@ def push_customers(rt: Runtime, crm: AmoCrm, desk: Desk, present: Sequence[Membe
             crm.update_customers(list(changes.values()))
         rt.failpoints.reach("crm.after_segments")
     for member in writing:
-        desk.states[member.id] = replace(desk.states[member.id], pushed_segment=member.segment_code or NO_SEGMENT)
+        desk.states[member.id] = replace(desk.states[member.id], pushed_segment=_told(rt, member))
     save(rt, desk)
     crm_habits.save(rt, [habits[member.id] for member in present if desk.states[member.id].customer_ref is not None])
 
 
-def _is_told(desk: Desk, member: Member) -> bool:
+def _is_told(rt: Runtime, desk: Desk, member: Member) -> bool:
     """Whether the member's customer surely stands in his segment."""
     state = desk.states[member.id]
-    return state.pushed_segment == (member.segment_code or NO_SEGMENT) and state.unsure_until is None
+    return state.pushed_segment == _told(rt, member) and state.unsure_until is None
+
+
+def _told(rt: Runtime, member: Member) -> str:
+    """By its name, not its code: amoCRM knows the name, and the owner may change it."""
+    return segment_title(rt, member) or NO_SEGMENT
 
 
 def _foreign_segments(

@@ -227,6 +227,25 @@ def test_a_segment_of_rules_that_are_no_more_is_taken_off_and_the_shops_own_stay
     assert [_segments_of(shop, one) & set(named) for one in customers] == [{named[1]}] * 3
 
 
+def test_a_segment_that_is_called_otherwise_follows_on_the_customer(rt: Runtime, shop: Shop) -> None:
+    years_of(shop, contacts=3, deals=30, customers=3)
+    import_all(rt)
+    settle(rt)
+    customers = [one["id"] for one in shop.crm("GET", "/sim/state")["customers"]]
+    before = [_segments_of(shop, one) for one in customers]
+    with rt.db.begin() as tx:
+        rules.remember(tx, "of-last-year", rt.programme, now=rt.now())
+        tx.execute(sa.text("UPDATE outbox SET state = 'waiting', wanted = wanted + 1 WHERE kind = 'crm'"))
+    renamed = tuple(replace(one, title=f"{one.title} 2027") for one in rt.programme.segments)
+    rt.active = replace(rt.active, programme=replace(rt.programme, segments=renamed))
+
+    settle(rt)
+
+    after = [_segments_of(shop, one) for one in customers]
+    assert [len(one) for one in before] == [len(one) for one in after] == [1, 1, 1]
+    assert all(not old & new for old, new in zip(before, after, strict=True))
+
+
 def test_nobody_is_told_and_the_crm_only_if_it_shall_be(rt: Runtime, shop: Shop) -> None:
     years_of(shop, contacts=10, deals=10)
 

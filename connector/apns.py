@@ -56,11 +56,12 @@ TOO_MANY_PAUSE_S = 60.0
 
 _EMPTY = b"{}"
 _BAD_TOKEN = frozenset({"BadDeviceToken", "MissingDeviceToken"})
-_TOPIC = frozenset({"DeviceTokenNotForTopic", "TopicDisallowed", "BadTopic", "MissingTopic"})
+_FOREIGN_TOKEN = "DeviceTokenNotForTopic"  # noqa: S105 - Apple's word
+_TOPIC = frozenset({_FOREIGN_TOKEN, "TopicDisallowed", "BadTopic", "MissingTopic"})
 _REASON_CHARS_MAX = 60
 _MS_MAX = 253_402_300_799_000  # the year 9999
 
-Outcome = Literal["sent", "gone", "bad", "failed"]
+Outcome = Literal["sent", "gone", "bad", "foreign", "failed"]
 Result = TypeVar("Result")
 
 _log = structlog.get_logger(__name__)
@@ -69,7 +70,8 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True)
 class Push:
     """What became of one push. `gone`: Apple knows since `gone_at` that nothing can be sent there; `bad`: it never was
-    a token of Apple's; `failed`: see `failure`."""
+    a token of Apple's; `foreign`: it is one for another topic, or the certificate is, see `failure`; `failed`: see
+    `failure`."""
 
     outcome: Outcome
     gone_at: datetime | None = None
@@ -216,7 +218,7 @@ def _meaning(status: int, body: bytes) -> Push:
         return Push("gone", gone_at=None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC))
     if status == 400 and reason in _BAD_TOKEN:
         return BAD
-    return Push("failed", failure=_failure(status, reason))
+    return Push("foreign" if reason == _FOREIGN_TOKEN else "failed", failure=_failure(status, reason))
 
 
 def _failure(status: int, reason: str) -> ConnectorError:

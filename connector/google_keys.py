@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from connector.errors import BadReply, ConnectorError, NotConfigured
+from connector.errors import BadReply, ConnectorError, NotConfigured, ServerFailed
 from connector.http import HttpClient
 from connector.replies import raise_for_status
 
@@ -24,6 +24,8 @@ PROTOCOL = "ECv2SigningOnly"
 FRESH_FOR = timedelta(hours=1)
 ASKED_AGAIN_AFTER = timedelta(minutes=1)
 """Anybody may send us rubbish that no known key has signed: it must not make us ask Google every time."""
+TRIED_AGAIN_AFTER = timedelta(seconds=10)
+"""The same where Google did not answer: each try may take seconds, and all callbacks wait for it."""
 ANSWER_BYTES_MAX = 64 * 1024
 KEYS_MAX = 32
 _LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
@@ -47,6 +49,7 @@ class RootKeys:
         self._lock = threading.Lock()
         self._known: tuple[RootKey, ...] = ()
         self._asked_at: datetime | None = None
+        self._failed_at: datetime | None = None
 
     def current(self, now: datetime) -> list[bytes]:
         """Keys that count now. Raises ConnectorError when there is none to be had."""
@@ -59,13 +62,22 @@ class RootKeys:
     def _valid(self, now: datetime, *, asked_before: datetime) -> list[bytes]:
         with self._lock:
             if self._asked_at is None or self._asked_at <= asked_before or self._asked_at > now:
-                try:
-                    self._known = self._fetch()
-                    self._asked_at = now
-                except ConnectorError:
-                    if not any(key.expires_at > now for key in self._known):
-                        raise
+                self._ask(now)
             return [key.der for key in self._known if key.expires_at > now]
+
+    def _ask(self, now: datetime) -> None:
+        """Raises ConnectorError where there is nothing to go on with."""
+        is_known = any(key.expires_at > now for key in self._known)
+        if self._failed_at is not None and timedelta() <= now - self._failed_at < TRIED_AGAIN_AFTER:
+            if not is_known:
+                raise ServerFailed("google keys: they could not be had a moment ago")
+            return
+        try:
+            self._known, self._asked_at, self._failed_at = self._fetch(), now, None
+        except ConnectorError:
+            self._failed_at = now
+            if not is_known:
+                raise
 
     def _fetch(self) -> tuple[RootKey, ...]:
         if self._file is not None:

@@ -50,6 +50,12 @@ class NoRights(NeedsReauth):
     code = "no_rights"
 
 
+class NoticesSpent(ConnectorError):
+    """This card has said aloud what it may in a day, by whomever; said silently it goes. Nothing else has to wait."""
+
+    code = "notices_spent"
+
+
 class GoogleWallet:
     """One issuer, by its service account. Safe to repeat: every call sets a state."""
 
@@ -92,8 +98,14 @@ class GoogleWallet:
         return self._put("loyaltyClass", payload, {**dict.fromkeys(cleared), **payload}, is_made=is_made)
 
     def put_object(self, payload: Json, *, is_made: bool, notify: bool = False) -> None:
-        """Brings the card to this state; `is_made`: try to change it first. `notify` asks the phone to say so."""
-        self._put("loyaltyObject", payload, {**payload, **(NOTIFY if notify else {})}, is_made=is_made)
+        """Brings the card to this state; `is_made`: try to change it first. `notify` asks the phone to say so; where it
+        has said enough today, the card changes without a word."""
+        try:
+            self._put("loyaltyObject", payload, {**payload, **(NOTIFY if notify else {})}, is_made=is_made)
+        except NoticesSpent:
+            if not notify:
+                raise
+            self._put("loyaltyObject", payload, payload, is_made=is_made)
 
     def insert_object(self, payload: Json) -> None:
         """Makes the card; one that exists is left as it is."""
@@ -231,21 +243,21 @@ def _without_nothing(payload: Json) -> Json:
 
 def _check(reply: Reply, what: str, *, is_write: bool) -> None:
     if reply.status == 403:
-        if _is_quota(reply):
+        told = _told(reply)
+        if "quotaexceededexception" in told:
+            raise NoticesSpent(f"{what}: notices of this card")
+        if "resource_exhausted" in told or "quota" in told:
             raise RateLimited(f"{what}: quota", retry_after_s=max(retry_after_s(reply), _QUOTA_PAUSE_S))
         if reply.is_json:
             raise NoRights(f"{what}: the service account is not a user of this issuer")
     raise_for_status(reply, what, is_write=is_write)
 
 
-def _is_quota(reply: Reply) -> bool:
+def _told(reply: Reply) -> str:
     """Section A9: a spent quota comes as 403 RESOURCE_EXHAUSTED, that of notices as QuotaExceededException."""
     try:
         content = reply.json()
     except BadReply:
-        return False
+        return ""
     error = content.get("error") if isinstance(content, dict) else None
-    if not isinstance(error, dict):
-        return False
-    told = f"{error.get('status')} {error.get('message')}".lower()
-    return "resource_exhausted" in told or "quota" in told
+    return f"{error.get('status')} {error.get('message')}".lower() if isinstance(error, dict) else ""

@@ -7,6 +7,7 @@ up for by the next try, and a phone that knows already is left alone.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def _tell(rt: Runtime, apns: Apns, phones: Sequence[Phone]) -> None:
     """One push per phone, also where two rows have its token: a phone that was set up anew."""
     began = rt.now()
     tokens = sorted({phone.push_token for phone in phones})
-    pushes = dict(zip(tokens, apns.push(tokens), strict=True))
+    pushes = dict(zip(tokens, _judged(apns.push(tokens)), strict=True))
     rt.failpoints.reach("apple.after_push")
     with rt.db.begin() as tx:
         apple_phones.note_told(tx, [one for one in phones if pushes[one.push_token].outcome == "sent"])
@@ -72,11 +73,21 @@ def _tell(rt: Runtime, apns: Apns, phones: Sequence[Phone]) -> None:
         raise NotYet(f"телефонов, которые зарегистрировались снова, пока Apple считала их ушедшими: {len(left)}")
 
 
+def _judged(pushes: Sequence[Push]) -> Sequence[Push]:
+    """Where Apple took one push our certificate is right, so a token of another topic is its phone's own fault: else
+    one such phone would hold up everybody in its batch. Where all are foreign, it may be the certificate."""
+    if not any(push.outcome == "sent" for push in pushes):
+        return pushes
+    return [replace(push, failure=None) if push.outcome == "foreign" else push for push in pushes]
+
+
 def _dead_since(push: Push, began: datetime) -> datetime | None:
     """A phone that has registered later than this is alive, whatever Apple says; None: nothing speaks against it."""
+    if push.failure is not None:
+        return None
     if push.outcome == "gone":
         return (push.gone_at or began) - REGISTERED_TO_THE
-    return began - REGISTERED_TO_THE if push.outcome == "bad" else None
+    return began - REGISTERED_TO_THE if push.outcome in ("bad", "foreign") else None
 
 
 def _outcome(push: Push) -> str:

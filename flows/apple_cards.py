@@ -7,11 +7,12 @@ row was read, and the row is read before the content: so a row never names older
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from flows import cards
-from storage import apple, members
+from storage import apple, members, outbox
 from wallet.card_apple import card_pkpass, signers_pass
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 PASS_TOKEN = "apple pass"  # noqa: S105 - the name of a purpose
 ATTEMPTS = 4
 """Each failed one means that somebody else has brought the card up to date meanwhile."""
+
+LOOK_AGAIN = timedelta(minutes=10)
+"""After a change that a question found and no mark: time for all processes to have one design and the same rules."""
 
 
 class NoAppleCards(Exception):
@@ -98,8 +102,10 @@ def give_out(rt: Runtime, member_id: int) -> Present:
             open_row(tx, rt, member_id)
 
     rt.db.run(known)
-    found = settled(rt, [member_id])[member_id]
-    rt.db.run(lambda tx: apple.note_issued(tx, member_id, now=rt.now()))
+    found = settled(rt, [member_id], marks=True)[member_id]
+    row = found.row
+    if row is not None and found.is_told:
+        rt.db.run(lambda tx: apple.note_issued(tx, member_id, row.tag, now=rt.now()))
     return found
 
 
@@ -120,8 +126,9 @@ def open_row(tx: sa.Connection, rt: Runtime, member_id: int) -> AppleCard:
     )
 
 
-def settled(rt: Runtime, member_ids: Iterable[int]) -> Mapping[int, Present]:
-    """Cards whose rows say what they say now. Raises like `present`."""
+def settled(rt: Runtime, member_ids: Iterable[int], *, marks: bool = False) -> Mapping[int, Present]:
+    """Cards whose rows say what they say now. `marks`: the worker looks later at those that did not, because it may
+    know of no change, or this process may be the one that is behind. Raises like `present`."""
     waiting, done = list(member_ids), dict[int, Present]()
     for _ in range(ATTEMPTS):
         with rt.db.begin() as tx:
@@ -130,7 +137,7 @@ def settled(rt: Runtime, member_ids: Iterable[int]) -> Mapping[int, Present]:
         waiting = sorted(one for one, now in found.items() if now.row is not None and not now.is_told)
         if not waiting:
             break
-        rt.db.run(partial(_give_tags, found=found, member_ids=waiting, now=rt.now()))
+        rt.db.run(partial(_give_tags, found=found, member_ids=waiting, now=rt.now(), marks=marks))
     return done
 
 
@@ -142,13 +149,18 @@ def built(rt: Runtime, found: Present, *, token: str) -> bytes:
     return card_pkpass(replace(found.card, authentication_token=token), rt.design, signer, signed_at=signed_at)
 
 
-def _give_tags(tx: sa.Connection, *, found: Mapping[int, Present], member_ids: Iterable[int], now: datetime) -> None:
+def _give_tags(
+    tx: sa.Connection, *, found: Mapping[int, Present], member_ids: Iterable[int], now: datetime, marks: bool
+) -> None:
     """Short: others wait for the lock."""
     apple.lock_tags(tx)
+    people = set()
     for member_id in member_ids:
         row = found[member_id].row
-        if row is not None:
-            apple.change(tx, row, found[member_id].digest, now=now)
+        if row is not None and apple.change(tx, row, found[member_id].digest, now=now):
+            people.add(row.person_id)
+    if marks:
+        outbox.add(tx, "apple", people, now=now, due_at=now + LOOK_AGAIN)
 
 
 def _set_up(rt: Runtime) -> tuple[Signer, str]:

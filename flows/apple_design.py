@@ -1,4 +1,5 @@
-"""A new design reaches installed Apple cards: all of them are marked out of date, so many a minute.
+"""A new look reaches installed Apple cards: all of them are marked out of date, so many a minute. It is the design, and
+what cards say of the segments.
 
 Marks are given dates ahead, so that a payment's card, which is marked for now, never waits behind them, and Apple and
 our own server are asked evenly. Which design was carried out last is remembered once all are marked; marked twice, the
@@ -7,6 +8,7 @@ same.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from flows.jobs import Progress, Run
+    from flows.runtime import Runtime
 
 EVERY = timedelta(minutes=1)
 ENTRY = "apple_design"
@@ -33,7 +36,7 @@ def carry_out(run: Run) -> Iterator[None]:
     rt = run.rt
     if rt.apple is None:
         return
-    digest = design_digest(rt.design)
+    digest = look_digest(rt)
     if (rt.directory.recall(ENTRY) or {}).get("digest") == digest:
         return
     if run.progress.place.get("digest") != digest:  # new, or changed once more while we were at it
@@ -49,6 +52,13 @@ def carry_out(run: Run) -> Iterator[None]:
             break
     rt.directory.put(ENTRY, {"digest": digest})
     rt.bell.ring("outbox", 0)
+
+
+def look_digest(rt: Runtime) -> str:
+    """Of what cards show besides the person's own: it changes with the rules too, and then nobody is marked by them."""
+    programme = rt.programme
+    said = repr((programme.segments, programme.segment_policy, programme.timezone))
+    return hashlib.sha256(f"{design_digest(rt.design)} {said}".encode()).hexdigest()
 
 
 def summary(counts: Mapping[str, int]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flows import apple_cards
+from flows import active_rules, apple_cards
 from flows.apple import REGISTERED_TO_THE
 from flows.apple_cards import PASS_TOKEN
 from storage import apple, apple_phones, outbox
@@ -88,6 +88,9 @@ def register(rt: Runtime, library_id: str, serial: str, push_token: str) -> bool
         told_tag = row.tag if is_fresh else apple_phones.NEVER_TOLD
         done = apple_phones.register(tx, library_id, push_token, member_id, told_tag=told_tag, now=now)
         stale = {row.person_id} if done.is_new and not is_fresh else set()
+        if stale:  # this phone may have been shown the present tag in an earlier life of the card
+            apple.lock_tags(tx)
+            apple.tell_again(tx, member_id, now=now)
         outbox.add(tx, "apple", stale | set(done.renewed), now=now)
         return done, bool(stale or done.renewed)
 
@@ -99,6 +102,8 @@ def register(rt: Runtime, library_id: str, serial: str, push_token: str) -> bool
 
 def unregister(rt: Runtime, library_id: str, serial: str) -> None:
     """The phone shows this card no more; said again, the same. Raises NotAllowed."""
+    if _LIBRARY_ID.fullmatch(library_id) is None:
+        raise NotAllowed
 
     def work(tx: sa.Connection) -> None:
         member_id = apple.member_with_serial(tx, serial)
@@ -120,12 +125,13 @@ def updated(rt: Runtime, library_id: str, pass_type_id: str, since: str | None) 
 
 def fetch(rt: Runtime, serial: str, token: str, since: datetime | None) -> Fetched:
     """The card as it is at this moment, whether or not the worker has seen the change yet; `since`: the date that the
-    phone was given with what it has. Raises NotAllowed, WalletError."""
+    phone was given with what it has. Raises NotAllowed, WalletError, SchemaMoved."""
+    active_rules.look(rt)
     with rt.db.autocommit() as connection:
         member_id = apple.member_with_serial(connection, serial)
     if member_id is None:
         raise NotAllowed
-    found = apple_cards.settled(rt, [member_id])[member_id]
+    found = apple_cards.settled(rt, [member_id], marks=True)[member_id]
     if found.row is None:  # a phone that outlived its row, for example a restored database
         rt.db.run(lambda tx: apple_cards.open_row(tx, rt, member_id))
         found = apple_cards.settled(rt, [member_id])[member_id]
@@ -151,7 +157,7 @@ def _note_fetched(rt: Runtime, row: AppleCard, now: datetime) -> float | None:
 
 def _is_fresh(row: AppleCard, now: datetime) -> bool:
     """What the phone has just been given is what the card says."""
-    return row.issued_at is not None and row.changed_at <= row.issued_at and now - row.issued_at <= FRESH_FOR
+    return row.issued_at is not None and now - row.issued_at <= FRESH_FOR
 
 
 def _is_ours(rt: Runtime, pass_type_id: str) -> bool:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from flows import apple_design
 from flows.google_setup import CALLS_PER_SECOND
-from flows.wallets import design_digest
 from storage import apple, apple_phones, google, outbox
 
 if TYPE_CHECKING:
@@ -56,4 +55,4 @@ def standing(rt: Runtime) -> Standing:
             totals = google.totals(tx)
             waiting, last_s = outbox.planned(tx, "google", now=rt.now())
             at_google = Cards(totals.made, totals.saved, waiting, max(last_s, waiting / CALLS_PER_SECOND))
-    return Standing(on_iphones, at_google, is_new_look=known is not None and known != design_digest(rt.design))
+    return Standing(on_iphones, at_google, is_new_look=known is not None and known != apple_design.look_digest(rt))

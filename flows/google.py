@@ -65,8 +65,9 @@ class Present:
 
     @property
     def is_wanted(self) -> bool:
-        """Nobody looks at a card that its owner has deleted; only what must not stay there is still changed."""
-        return self.known.is_saved is not False or self.known.is_retired
+        """Nobody looks at a card that its owner has deleted; only what must not stay there is still changed. Of who
+        was erased before he had an object none is made."""
+        return self.known.is_saved is not False or (self.known.is_retired and self.known.is_made)
 
     @property
     def is_news(self) -> bool:
@@ -126,8 +127,7 @@ def push(rt: Runtime, api: GoogleWallet, one: Present) -> bool:
 
     def begin(tx: sa.Connection) -> tuple[bool, int | None]:
         """Remembered before the write: whoever comes after our death sends it again."""
-        seen, until = one.known.digest, now + UNSURE_FOR
-        if not google_storage.begin_card(tx, one.member_id, seen=seen, now=now, until=until):
+        if not google_storage.begin_card(tx, one.known, now=now, until=now + UNSURE_FOR):
             return False, None
         is_loud = one.is_news and one.known.is_made
         allowance = google_messages.allowance(now)

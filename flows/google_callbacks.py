@@ -65,7 +65,8 @@ def _apply(tx: sa.Connection, rt: Runtime, google: Google, event: SaveEvent) -> 
         google_storage.count_callback(tx, "repeated")
         return "repeated"
     outcome = _note(tx, google, event)
-    if outcome == "save":  # it may say what was true when it was deleted
+    # A saved one may say what was true when it was deleted; beside a deleted one a merged card comes alive again.
+    if outcome in ("save", "del"):
         member_id = _member_of(tx, google, event)
         outbox.add(tx, "google", [] if member_id is None else [member_id], now=now)
     google_storage.count_callback(tx, outcome)

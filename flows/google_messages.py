@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from connector.errors import ConnectorError, NeedsReauth, NotFound
+from connector.google_wallet import NoticesSpent
 from flows import notices
 from loyalty.wording import count_text, full_date
 from storage import google_notices
@@ -72,7 +73,7 @@ def _tell(rt: Runtime, google: Google, member_id: int, notice: Notice) -> None:
     try:
         make_room(google, object_id)
         rt.failpoints.reach("google.before_message")
-        google.api.add_message(object_id, message(rt, notice, message_id, is_loud=is_loud))
+        _say(rt, google, object_id, notice, message_id, is_loud=is_loud)
     except ConnectorError as failure:
         if not failure.ambiguous:
             with rt.db.begin() as tx:
@@ -82,6 +83,15 @@ def _tell(rt: Runtime, google: Google, member_id: int, notice: Notice) -> None:
         if not isinstance(failure, NotFound) and failure.retryable and not failure.ambiguous:
             raise
         _log.warning("google_message_lost", error=failure.code)
+
+
+def _say(rt: Runtime, google: Google, object_id: str, notice: Notice, message_id: str, *, is_loud: bool) -> None:
+    try:
+        google.api.add_message(object_id, message(rt, notice, message_id, is_loud=is_loud))
+    except NoticesSpent:  # by somebody else than us
+        if not is_loud:
+            raise
+        google.api.add_message(object_id, message(rt, notice, message_id, is_loud=False))
 
 
 def make_room(google: Google, object_id: str) -> None:

@@ -10,10 +10,12 @@ from connector.errors import ConnectorError
 from flows import google
 from flows.settle import SetupIncomplete
 from storage import google as google_storage
-from storage import members
+from storage import members, outbox
 from wallet.google import save_link
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from flows.google import Present
     from flows.runtime import Runtime
     from flows.wallets import Google
@@ -59,8 +61,14 @@ def _bring_up_to_date(rt: Runtime, issuer: Google, one: Present) -> None:
             if not google.push(rt, issuer.hurried, one) and not one.known.is_made:
                 # Another process is at it, or has died at it. Making an object overwrites nothing, so two may try.
                 issuer.hurried.insert_object(one.body)
-                rt.db.run(lambda tx: google_storage.note_made(tx, one.member_id))
+                rt.db.run(lambda tx: _made(tx, rt, one.member_id))
     except (ConnectorError, SetupIncomplete) as failure:
         _log.warning("google_link_stale" if one.known.is_made else "google_link_refused", error=str(failure))
         if not one.known.is_made:
             raise GoogleAway from failure
+
+
+def _made(tx: sa.Connection, rt: Runtime, member_id: int) -> None:
+    """The worker looks at it: the other process may be dead, or the person erased meanwhile."""
+    google_storage.note_made(tx, member_id)
+    outbox.add(tx, "google", [member_id], now=rt.now())

@@ -23,7 +23,8 @@ _TAGS_LOCK = 0x6B6F_7061_7373
 @dataclass(frozen=True)
 class AppleCard:
     """`key_name`: the key that its token is made with. `modified_at`: whole seconds, each later than the one before.
-    `changed_at`: when the content changed; `fetched_at`: first fetch since; `issued_at`: last given out by the page."""
+    `changed_at`: when the content changed; since then: `fetched_at`, first fetched; `issued_at`, last given out by the
+    page."""
 
     member_id: int
     person_id: int
@@ -52,7 +53,7 @@ _ADD = sa.text(
 # The clock may stand still or go back: the date moves on all the same.
 _CHANGE = sa.text(
     f"""
-    UPDATE apple_card SET digest = :digest, tag = {_NEXT_TAG}, fetched_at = NULL,
+    UPDATE apple_card SET digest = :digest, tag = {_NEXT_TAG}, fetched_at = NULL, issued_at = NULL,
         modified_at = GREATEST(date_trunc('second', CAST(:now AS timestamptz)), modified_at + interval '1 second'),
         changed_at = LEAST(:now, COALESCE((
             SELECT behind_since FROM outbox
@@ -103,8 +104,17 @@ def cards_of(tx: sa.Connection, person_ids: Sequence[int]) -> dict[int, AppleCar
     return {row.member_id: AppleCard(*row) for row in found}
 
 
-def note_issued(tx: sa.Connection, member_id: int, *, now: datetime) -> None:
-    tx.execute(sa.text("UPDATE apple_card SET issued_at = :now WHERE member_id = :id"), {"id": member_id, "now": now})
+def tell_again(tx: sa.Connection, member_id: int, *, now: datetime) -> None:
+    """A new tag for the same content and date: phones that have it are told «not modified». The caller holds
+    `lock_tags`."""
+    statement = sa.text(f"UPDATE apple_card SET tag = {_NEXT_TAG} WHERE member_id = :id")  # noqa: S608
+    tx.execute(statement, {"id": member_id, "now": now})
+
+
+def note_issued(tx: sa.Connection, member_id: int, tag: int, *, now: datetime) -> None:
+    """The page gave out what this tag stands for, if that is still what the card says."""
+    statement = sa.text("UPDATE apple_card SET issued_at = :now WHERE member_id = :id AND tag = :tag")
+    tx.execute(statement, {"id": member_id, "tag": tag, "now": now})
 
 
 def note_fetched(tx: sa.Connection, member_id: int, tag: int, *, now: datetime) -> bool:
@@ -116,8 +126,9 @@ def note_fetched(tx: sa.Connection, member_id: int, tag: int, *, now: datetime) 
 
 
 def member_with_serial(tx: sa.Connection, serial: str) -> int | None:
-    found = tx.execute(sa.text("SELECT id FROM member WHERE card_serial = :serial"), {"serial": serial})
-    return found.scalar_one_or_none()
+    """None for an erased one too: his phone would be told the address of his new card page."""
+    statement = sa.text("SELECT id FROM member WHERE card_serial = :serial AND erased_at IS NULL")
+    return tx.execute(statement, {"serial": serial}).scalar_one_or_none()
 
 
 def next_people(tx: sa.Connection, *, after: int, limit: int) -> Sequence[int]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 NEVER_TOLD = 0
+PHONES_MAX = 50
+"""Of one card. A phone that is set up anew has a new name, so the longest known go: nobody has that many."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,26 @@ _FORGET = sa.text(
 )
 
 
+# A phone that is locked now is being worked on by another: it may go the next time.
+_TOO_MANY = sa.text(
+    """
+    WITH gone AS (
+        DELETE FROM apple_registration WHERE member_id = :member_id AND device_id IN (
+            SELECT device_id FROM apple_registration WHERE member_id = :member_id AND device_id <> :device_id
+            ORDER BY device_id DESC OFFSET :others_max)
+        RETURNING device_id
+    )
+    SELECT device.id FROM gone JOIN apple_device device ON device.id = gone.device_id FOR UPDATE OF device SKIP LOCKED
+    """
+)
+_NO_CARD = sa.text(
+    """
+    DELETE FROM apple_device WHERE id = ANY(:ids)
+        AND NOT EXISTS (SELECT FROM apple_registration WHERE device_id = apple_device.id)
+    """
+)
+
+
 def is_known(tx: sa.Connection, library_id: str, push_token: str, serial: str, *, since: datetime) -> bool:
     """The phone shows this card, with this token, and said so after `since`."""
     values = {"library_id": library_id, "push_token": push_token, "serial": serial, "since": since}
@@ -120,7 +142,16 @@ def register(
     if before is not None and before.push_token != push_token:
         renewed = set(tx.execute(_FORGET_TOLD, {"device_id": device_id}).scalars())
     added = tx.execute(_REGISTER, {"device_id": device_id, "member_id": member_id, "told_tag": told_tag})
+    if added.rowcount == 1:
+        _let_go(tx, member_id, but=device_id)
     return Registered(added.rowcount == 1, tuple(sorted(renewed)))
+
+
+def _let_go(tx: sa.Connection, member_id: int, *, but: int) -> None:
+    """Keeps to PHONES_MAX: a push to a card's phones is bounded work, whatever its owner registers."""
+    values = {"member_id": member_id, "device_id": but, "others_max": PHONES_MAX - 1}
+    if gone := tx.execute(_TOO_MANY, values).scalars().all():
+        tx.execute(_NO_CARD, {"ids": list(gone)})
 
 
 def unregister(tx: sa.Connection, library_id: str, member_id: int) -> None:
@@ -130,13 +161,7 @@ def unregister(tx: sa.Connection, library_id: str, member_id: int) -> None:
         return
     ids = {"device_id": phone.id, "member_id": member_id}
     tx.execute(sa.text("DELETE FROM apple_registration WHERE device_id = :device_id AND member_id = :member_id"), ids)
-    tx.execute(
-        sa.text(
-            "DELETE FROM apple_device WHERE id = :device_id "
-            "AND NOT EXISTS (SELECT FROM apple_registration WHERE device_id = :device_id)"
-        ),
-        {"device_id": phone.id},
-    )
+    tx.execute(_NO_CARD, {"ids": [phone.id]})
 
 
 def updated(tx: sa.Connection, library_id: str, *, since: int) -> Sequence[tuple[str, int]]:

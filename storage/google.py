@@ -55,6 +55,7 @@ _BEGIN_CARD = sa.text(
     INSERT INTO google_card AS card (member_id, writing_until) VALUES (:id, :until)
     ON CONFLICT (member_id) DO UPDATE SET digest = NULL, writing_until = EXCLUDED.writing_until
     WHERE (card.writing_until IS NULL OR card.writing_until <= :now) AND card.digest IS NOT DISTINCT FROM :seen
+        AND card.is_retired = :is_retired
     """
 )
 _BEGIN_CLASS = sa.text(
@@ -80,10 +81,10 @@ def cards(tx: sa.Connection, member_ids: Iterable[int]) -> dict[int, GoogleCard]
     return {row.member_id: GoogleCard(*row) for row in found}
 
 
-def begin_card(tx: sa.Connection, member_id: int, *, seen: str | None, now: datetime, until: datetime) -> bool:
+def begin_card(tx: sa.Connection, seen: GoogleCard, *, now: datetime, until: datetime) -> bool:
     """The right to write this object, until then at most; what it says is unknown from here. False: others have it, or
-    have written since its digest was `seen`."""
-    parameters = {"id": member_id, "seen": seen, "now": now, "until": until}
+    have written or retired it since it was `seen`."""
+    parameters = {"id": seen.member_id, "seen": seen.digest, "is_retired": seen.is_retired, "now": now, "until": until}
     return tx.execute(_BEGIN_CARD, parameters).rowcount == 1
 
 
@@ -115,10 +116,16 @@ def note_made(tx: sa.Connection, member_id: int) -> None:
     tx.execute(statement, {"id": member_id})
 
 
-def retire(tx: sa.Connection, member_id: int) -> bool:
-    """The object is to say nothing of this person any more. False: there is none."""
-    statement = sa.text("UPDATE google_card SET is_retired = true WHERE member_id = :id")
-    return tx.execute(statement, {"id": member_id}).rowcount == 1
+def retire(tx: sa.Connection, member_id: int) -> None:
+    """The object is to say nothing of this person any more; one that was never begun is on no phone and never will
+    be."""
+    statement = sa.text(
+        """
+        INSERT INTO google_card (member_id, is_retired, is_saved, event_ms) VALUES (:id, true, false, 0)
+        ON CONFLICT (member_id) DO UPDATE SET is_retired = true
+        """
+    )
+    tx.execute(statement, {"id": member_id})
 
 
 def class_state(tx: sa.Connection, class_id: str) -> GoogleClass:
@@ -181,7 +188,7 @@ def totals(tx: sa.Connection) -> Totals:
     statement = sa.text(
         """
         SELECT count(*) FILTER (WHERE is_made) AS made, count(*) FILTER (WHERE is_saved) AS saved,
-            count(*) FILTER (WHERE NOT is_saved) AS deleted
+            count(*) FILTER (WHERE is_made AND NOT is_saved) AS deleted
         FROM google_card
         """
     )

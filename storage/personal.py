@@ -54,6 +54,11 @@ _ERASE = (
     "UPDATE message SET subject = '', body = NULL WHERE member_id = ANY(:ids)",
     "UPDATE call_task SET result_text = NULL WHERE member_id = ANY(:ids)",
     "UPDATE data_request SET note = '' WHERE member_id = ANY(:ids)",
+    """
+    DELETE FROM apple_device device USING apple_registration mine
+    WHERE mine.member_id = ANY(:ids) AND device.id = mine.device_id AND NOT EXISTS (
+        SELECT FROM apple_registration other WHERE other.device_id = device.id AND other.member_id <> ALL(:ids))
+    """,
     "DELETE FROM apple_registration WHERE member_id = ANY(:ids)",
     "DELETE FROM apple_card WHERE member_id = ANY(:ids)",
     "DELETE FROM crm_import_contact WHERE contact_ref IN (SELECT contact_ref FROM member WHERE id = ANY(:ids))",

@@ -104,14 +104,14 @@ def loyalty_class(
         "accountNameLabel": _shown(labels.member, MAX_ACCOUNT_LABEL_CHARS),
         "accountIdLabel": _shown(labels.number, MAX_ACCOUNT_LABEL_CHARS),
         "multipleDevicesAndHoldersAllowedStatus": "ONE_USER_ALL_DEVICES",
-        "textModulesData": [
-            _text_module(f"back_{index}", label, value)
-            for index, (label, value) in enumerate((design.offers + design.back)[:MAX_TEXT_MODULES])
-        ],
-        "merchantLocations": [
-            {"latitude": latitude, "longitude": longitude} for latitude, longitude, _ in design.places[:MAX_PLACES]
-        ],
     }
+    # What the design does not have is left out: an empty list would wipe what the owner set in Google's console.
+    if texts := (design.offers + design.back)[:MAX_TEXT_MODULES]:
+        body["textModulesData"] = [_text_module(f"back_{index}", *text) for index, text in enumerate(texts)]
+    if places := design.places[:MAX_PLACES]:
+        body["merchantLocations"] = [
+            {"latitude": latitude, "longitude": longitude} for latitude, longitude, _ in places
+        ]
     if hero_url is not None:
         body["heroImage"] = _image(hero_url, design)
     if callback_url is not None:

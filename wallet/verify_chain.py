@@ -57,7 +57,7 @@ def read_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
         if _PEM_MARK in data:
             return tuple(x509.load_pem_x509_certificates(data))
         return (x509.load_der_x509_certificate(data),)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise CertificateUnreadableError("сертификат не читается: нужен файл .pem или .cer целиком") from error
 
 

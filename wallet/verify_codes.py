@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ _CODE128 = "PKBarcodeFormatCode128"
 _MAX_BYTES = {"PKBarcodeFormatQR": 2953, "PKBarcodeFormatAztec": 1914, "PKBarcodeFormatPDF417": 1108, _CODE128: 80}
 """What the symbol holds; of Code 128, which has no end of its own, what a phone's width can show."""
 
+_NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"})
+"""Known to Python alone; the first takes minutes for a long text."""
 _BARCODE_KINDS = dict.fromkeys(("format", "message", "messageEncoding", "altText"), is_text)
 _LOCATION_KINDS = {**dict.fromkeys(("latitude", "longitude", "altitude"), is_number), "relevantText": is_text}
 _BEACON_KINDS = {
@@ -91,10 +94,17 @@ def _check_barcode(where: str, code: object, faults: Faults) -> None:
         _check_message(where, good, faults)
 
 
+def _charset(name: str) -> str:
+    """Raises LookupError, ValueError for what is no encoding."""
+    if codecs.lookup(name).name.replace("_", "-") in _NO_CHARSETS:
+        raise LookupError(name)
+    return name
+
+
 def _check_message(where: str, code: dict[str, Any], faults: Faults) -> None:
     message, encoding = code["message"], code["messageEncoding"]
     try:
-        data = message.encode(encoding)
+        data = message.encode(_charset(encoding))
     except UnicodeError:
         text = f"текст {where} не записать в {shown(encoding)}: код выйдет пустым или с чужими знаками"
         faults.error("barcode-encoding", text, "оставьте цифры и латиницу или возьмите utf-8")

@@ -12,6 +12,7 @@ CONTEXT_0, CONTEXT_1 = 0xA0, 0xA1
 _LONG_TAG = 0x1F
 _SHORT_MAX = 0x7F
 _LENGTH_BYTES_MAX = 4
+_OID_BYTES_MAX = 64
 
 
 class DerError(ValueError):
@@ -63,7 +64,7 @@ def read_all(data: bytes) -> Node:
 
 def oid(node: Node) -> str:
     """An object's name in dots. Raises DerError."""
-    if node.tag != OID or not node.body or node.body[-1] & 0x80:
+    if node.tag != OID or not 0 < len(node.body) <= _OID_BYTES_MAX or node.body[-1] & 0x80:
         raise DerError("object name")
     arcs, value = [], 0
     for byte in node.body:

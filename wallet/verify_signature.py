@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from wallet.verdict import Faults
     from wallet.verify_cms import SignedData, SignerInfo
 
+MAX_SIGNATURE_BYTES = 256 * 1024
+"""A genuine one is a few kilobytes; each pair of bytes may be an element of its own when it is read."""
+
 _DIGESTS: Mapping[str, hashes.HashAlgorithm] = {
     "1.3.14.3.2.26": hashes.SHA1(),  # noqa: S303 - named, to be warned of
     "2.16.840.1.101.3.4.2.1": hashes.SHA256(),
@@ -33,7 +36,7 @@ _DIGESTS: Mapping[str, hashes.HashAlgorithm] = {
 _RSA = frozenset(
     f"1.2.840.113549.1.1.{last}" for last in (1, 5, 11, 12, 13)
 )  # rsaEncryption, then with SHA-1, SHA-256, SHA-384 and SHA-512
-_ODD_EXTENSIONS = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_ODD = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _SIGN_AGAIN = "подпишите карту заново"
 
 
@@ -48,6 +51,10 @@ class Signed:
 
 def check_signature(manifest: bytes, signature: bytes, faults: Faults) -> Signed | None:
     """None when it cannot be read at all."""
+    if len(signature) > MAX_SIGNATURE_BYTES:
+        text = f"подпись больше {MAX_SIGNATURE_BYTES // 1024} КБ"
+        faults.error("signature-big", text, f"{_SIGN_AGAIN}: подписи хватает нескольких килобайт")
+        return None
     try:
         found = read_signature(signature)
         certificates = {name_of(one): _certificate(one) for one in found.certificates}
@@ -77,7 +84,7 @@ def _certificate(data: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(data)
         certificate.public_key()
         _ = certificate.subject, certificate.issuer, certificate.extensions, certificate.not_valid_after_utc
-    except (ValueError, TypeError, UnsupportedAlgorithm, *_ODD_EXTENSIONS) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, *_ODD) as error:
         raise DerError("certificate") from error
     return certificate
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import Blueprint, Response, abort, redirect, render_template, request
 
-from flows import apple_cards, cards, google_saving
+from flows import active_rules, apple_cards, cards, google_saving
 from flows.errors import WalletError
 from flows.present import qr_svg
 from webhooks.card_words import LANGUAGES, Words
@@ -29,7 +29,12 @@ blueprint = Blueprint("cards", __name__)
 @blueprint.before_request
 def only_tokens_that_could_be_ours() -> Response | None:
     token = (request.view_args or {}).get("token")
-    return no_card(asked_words()) if token is not None and _TOKEN.fullmatch(token) is None else None
+    if token is None:
+        return None
+    if _TOKEN.fullmatch(token) is None:
+        return no_card(asked_words())
+    active_rules.look(runtime())  # titles of segments, and what is lacking for the next
+    return None
 
 
 @blueprint.get("/c/<token>/card.pkpass")

@@ -24,6 +24,7 @@ from webhooks.shared import counters, runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from flask.blueprints import BlueprintSetupState
 
@@ -103,7 +104,7 @@ def updated(library_id: str, pass_type_id: str) -> Response:
 @blueprint.get("/passes/<pass_type_id>/<serial>")
 def fetch(pass_type_id: str, serial: str) -> Response:
     token = _allow(pass_type_id, serial)
-    since = parse_date(request.headers.get("If-Modified-Since"))
+    since = _date(request.headers.get("If-Modified-Since"))
     found = apple_service.fetch(runtime(), serial, token, since)
     response = _plain(304) if found.content is None else Response(found.content, content_type=PKPASS)
     response.headers["Cache-Control"] = "private, no-cache"
@@ -157,6 +158,14 @@ def _write(lines: Sequence[Any]) -> None:
     for line in words[: limit.take(len(words))]:
         printable = "".join(char if char.isprintable() else " " for char in line[:LOG_LINE_CHARS_MAX])
         _log.info("phone_says", text=_LONG_WORD.sub("…", printable))
+
+
+def _date(text: str | None) -> datetime | None:
+    """None for none, and for what is none: the library stumbles over a year of twenty digits."""
+    try:
+        return parse_date(text)
+    except OverflowError:
+        return None
 
 
 def _json(raw: bytes) -> Any:

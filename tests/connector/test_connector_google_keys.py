@@ -72,6 +72,22 @@ def test_without_any_key_the_failure_is_told(http: HttpClient, web: Any) -> None
         RootKeys(http).current(NOW)
 
 
+def test_rubbish_asks_an_address_that_is_away_no_oftener_than_every_ten_seconds(http: HttpClient, web: Any) -> None:
+    web.add("GET", KEYS_URL, status=503)
+    keys = RootKeys(http)
+
+    for _ in range(9):
+        with pytest.raises(ServerFailed):
+            keys.current(NOW)
+    assert len(web.calls) == 1
+    web.replace("GET", KEYS_URL, json=document(b"one", expires_at=NOW + 600 * MINUTE))
+    assert keys.current(NOW + timedelta(seconds=10)) == [b"one"]
+    web.replace("GET", KEYS_URL, status=503)
+    later = NOW + 120 * MINUTE
+    assert [keys.current(later) for _ in range(9)] + [keys.refreshed(later)] == [[b"one"]] * 10
+    assert len(web.calls) == 3
+
+
 def test_a_clock_that_went_back_asks_again(http: HttpClient, web: Any) -> None:
     web.add("GET", KEYS_URL, json=document(b"one"))
     keys = RootKeys(http)

@@ -115,6 +115,18 @@ def test_a_token_that_google_ended_early_is_renewed_once(wallet: GoogleWallet, w
 
 
 @pytest.mark.usefixtures("token")
+def test_a_card_that_may_not_speak_again_today_changes_without_a_word(wallet: GoogleWallet, web: Any) -> None:
+    spent = {"error": {"status": "RESOURCE_EXHAUSTED", "message": "QuotaExceededException: notifications"}}
+    web.add("PATCH", f"{ROOT}/loyaltyObject/{CARD['id']}", status=403, json=spent)
+    web.add("PATCH", f"{ROOT}/loyaltyObject/{CARD['id']}", json={})
+
+    wallet.put_object(CARD, is_made=True, notify=True)
+
+    sent = [json.loads(call.request.body) for call in web.calls if call.request.method == "PATCH"]
+    assert [one.get("notifyPreference") for one in sent] == ["NOTIFY_ON_UPDATE", None]
+
+
+@pytest.mark.usefixtures("token")
 def test_a_quota_holds_everybody_back_for_as_long_as_google_says(
     key_file: dict[str, str], http: HttpClient, web: Any
 ) -> None:

@@ -83,6 +83,17 @@ def test_a_payment_does_not_wait_behind_a_new_design(rt: Runtime, clock: Standin
     assert rows(rt, "SELECT target_id FROM outbox WHERE kind = 'apple' AND state = 'done'") == [(members[4].id,)]
 
 
+def test_new_words_and_thresholds_of_segments_are_a_new_look(
+    rt: Runtime, clock: StandingClock, members: list[Member]
+) -> None:
+    clock.forward(hours=1)
+    renamed = tuple(replace(one, title=f"{one.title}!") for one in rt.programme.segments)
+    rt.active = replace(rt.active, programme=replace(rt.programme, segments=renamed))
+
+    assert card_plan.standing(rt).is_new_look
+    assert (look(rt, clock), look(rt, clock)) == ("обновляем карт: 5", "обновляем карт: 0")
+
+
 def test_without_apple_there_is_nothing_to_do(rt: Runtime, clock: StandingClock) -> None:
     rt.apple = None
 

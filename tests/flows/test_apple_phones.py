@@ -213,6 +213,34 @@ def test_what_passes_by_itself_is_tried_again_for_those_who_were_not_told(
     assert rows(world.rt, "SELECT state FROM outbox WHERE kind = 'apple'") == [("done",)]
 
 
+def test_a_token_of_another_app_is_one_phones_fault_where_apple_took_others(world: AppleWorld) -> None:
+    anna, boris = world.enrol(), world.enrol("Борис")
+    foreign, other = world.phone(anna), world.phone(boris)
+    world.clock.forward(minutes=2)
+    world.apns.faults.of_token[foreign.push_token] = PushFaults(status=400, reason="DeviceTokenNotForTopic")
+
+    world.earn(anna)
+    world.earn(boris)
+    world.settle()
+
+    assert rows(world.rt, "SELECT push_token FROM apple_device") == [(other.push_token,)]
+    assert rows(world.rt, "SELECT DISTINCT state FROM outbox WHERE kind = 'apple'") == [("done",)]
+    assert sorted(rows(world.rt, "SELECT * FROM apple_push")) == [("foreign", 1), ("sent", 1)]
+
+
+def test_tokens_that_are_all_foreign_are_the_certificates_fault(world: AppleWorld) -> None:
+    anna = world.enrol()
+    world.phone(anna)
+    world.clock.forward(minutes=2)
+    world.apns.faults = PushFaults(status=400, reason="DeviceTokenNotForTopic")
+
+    world.earn(anna)
+    world.settle()
+
+    assert rows(world.rt, "SELECT count(*) FROM apple_device") == [(1,)]
+    assert rows(world.rt, "SELECT state FROM outbox WHERE kind = 'apple'") == [("waiting",)]
+
+
 def test_a_refused_certificate_says_what_to_do_and_everything_is_made_up_for(world: AppleWorld) -> None:
     anna = world.enrol()
     phone = world.phone(anna)

@@ -24,6 +24,7 @@ from flows import (
     nightly,
     outbox,
     people,
+    personal_data,
     sweep,
 )
 from flows.adjusting import Adjustment
@@ -153,6 +154,22 @@ def test_a_field_that_was_ours_and_is_no_more_is_cleared(town: Town) -> None:
     google.keep_class(rt, replace(google_of, callback_url=None), google_of.api)
 
     assert "callbackOptions" not in town.google()["loyaltyClass"][0]
+
+
+def test_what_the_design_does_not_have_is_the_owners_in_googles_console(town: Town) -> None:
+    rt, google_of = town.rt, town.rt.google
+    assert google_of is not None
+    rt.design = replace(rt.design, back=(), offers=(), places=())
+    google.keep_class(rt, google_of, google_of.api)
+    theirs = {"merchantLocations": [{"latitude": 55.7, "longitude": 37.6}], "textModulesData": [{"id": "theirs"}]}
+    google_of.api.put_class({"id": google_of.class_id, **theirs}, is_made=True)
+    town.clock.forward(minutes=2)
+    rt.design = replace(rt.design, background="#112233")
+
+    google.keep_class(rt, google_of, google_of.api)
+
+    own = town.google()["loyaltyClass"][0]
+    assert (own["hexBackgroundColor"], {name: own[name] for name in theirs}) == ("#112233", theirs)
 
 
 def test_two_processes_with_two_designs_do_not_change_the_class_to_and_fro_all_the_time(
@@ -410,6 +427,46 @@ def test_an_erased_persons_object_expires_and_forgets_him(town: Town) -> None:
     assert found["state"] == "EXPIRED"
     assert not {"accountId", "accountName", "barcode", "loyaltyPoints"} & found.keys()
     assert google_saving.link(town.rt, member.card_token) is None
+
+
+def test_nothing_is_made_of_who_was_erased_before_he_had_an_object(town: Town) -> None:
+    member = town.paid()
+    personal_data.erase(town.rt, member.id)
+    settle(town.rt)
+
+    assert town.object_of(member) is None
+    assert town.outbox_row(member).state == "done"
+
+
+def test_an_erased_persons_state_that_was_read_before_is_not_written_after(town: Town) -> None:
+    member = town.paid()
+    settle(town.rt)
+    town.change(member, 5)
+    assert town.rt.google is not None
+    with town.rt.db.begin() as tx:
+        [before] = google.present(tx, town.rt, town.rt.google, [member.id])
+    personal_data.erase(town.rt, member.id)
+
+    assert google.push(town.rt, town.rt.google.api, before) is False
+
+
+def test_an_object_made_beside_the_worker_is_looked_at_by_it(
+    town: Town,
+) -> None:
+    """The buyer presses the button and is erased before the link is there."""
+    member = town.paid()
+    assert town.rt.google is not None
+    google.keep_class(town.rt, town.rt.google, town.rt.google.api)
+    with town.rt.db.begin() as tx:
+        [before] = google.present(tx, town.rt, town.rt.google, [member.id])
+    personal_data.erase(town.rt, member.id)
+    settle(town.rt)
+    google_saving._bring_up_to_date(town.rt, town.rt.google, before)
+    settle(town.rt)
+
+    found = town.object_of(member)
+    assert found is not None
+    assert (found["state"], "accountId" in found) == ("EXPIRED", False)
 
 
 def test_the_rate_is_shared_and_kept_under_googles(town: Town, second: Runtime) -> None:

@@ -75,6 +75,23 @@ def test_over_the_days_allowance_it_is_said_silently(
     assert [one["messageType"] for one in messages(shop)] == ["TEXT"]
 
 
+def test_an_allowance_that_somebody_else_has_spent_holds_up_nobody(
+    rt: Runtime, shop: Shop, clock: StandingClock, member: Member
+) -> None:
+    """By hand in Google's console, or by another program of the shop."""
+    assert rt.google is not None
+    for number in range(3):
+        theirs = {"id": f"theirs-{number}", "header": "x", "body": "y", "messageType": "TEXT_AND_NOTIFY"}
+        rt.google.api.add_message(rt.google.object_id(member.card_serial), theirs)
+    warn(rt, clock)
+
+    (said,) = [one for one in messages(shop) if one["id"].startswith(google_messages.OWN_PREFIX)]
+    assert said["messageType"] == "TEXT"
+    with rt.db.begin() as tx:
+        waiting = tx.execute(sa.text("SELECT count(*) FROM outbox WHERE kind = 'google' AND state <> 'done'"))
+        assert waiting.scalar_one() == 0
+
+
 def test_a_card_that_nobody_has_saved_says_nothing(
     rt: Runtime, shop: Shop, clock: StandingClock, member: Member
 ) -> None:

@@ -73,7 +73,7 @@ def test_the_class_fits_in_every_design(design: CardDesign) -> None:
 
         check("LoyaltyClass", inserted(body))
         check("LoyaltyClass", patched(body, cleared=("heroImage", "callbackOptions")), is_patch=True)
-        assert len(body["merchantLocations"]) <= 10
+        assert len(body.get("merchantLocations", [])) <= 10
         assert body["reviewStatus"] == "UNDER_REVIEW"
         assert "messages" not in body
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -170,6 +171,49 @@ def test_no_changed_byte_of_a_card_makes_it_raise(data: st.DataObject, pkpass: b
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a library that reads odd certificates
         verify_pass(bytes(changed), now=now, judge=quiet)
+
+
+def der(tag: int, body: bytes) -> bytes:
+    return bytes([tag, 0x84]) + len(body).to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        (der(0x30, der(0x06, b"\xff" * 3_000 + b"\x7f") + der(0xA0, b"\x05\x00")), "signature-unreadable"),
+        (der(0x30, der(0x06, b"\xff" * 300_000 + b"\x7f") + der(0xA0, b"\x05\x00")), "signature-big"),
+        (der(0x30, b"\x05\x00" * 5_000_000), "signature-big"),
+    ],
+    ids=["a name of 6000 digits", "a name that takes seconds", "ten megabytes of nothing"],
+)
+def test_a_signature_made_to_choke_the_reader_is_a_fault(
+    genuine: Forged, now: datetime, signature: bytes, code: str
+) -> None:
+    verdict = verify_pass(packed({**genuine.sealed(), "signature": signature}), now=now, judge=quiet)
+
+    assert ("error", code) in codes(verdict)
+
+
+@pytest.mark.parametrize("version", [1, 3, 127])
+def test_a_certificate_of_no_known_version_is_a_fault(genuine: Forged, now: datetime, version: int) -> None:
+    sealed = genuine.sealed()
+    marked = sealed["signature"].replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01" + bytes([version]))
+
+    verdict = verify_pass(packed({**sealed, "signature": marked}), now=now, judge=quiet)
+
+    assert marked != sealed["signature"]
+    assert ("error", "signature-unreadable") in codes(verdict)
+
+
+def test_no_encoding_of_a_barcode_takes_minutes(packed_with: Callable[[object], bytes], now: datetime) -> None:
+    many = "".join(chr(0x4E00 + number) for number in range(20_000))
+    content = {"barcodes": [{"format": "PKBarcodeFormatQR", "message": many, "messageEncoding": "Punycode"}]}
+    began = time.process_time()
+
+    verdict = verify_pass(packed_with(content), now=now, judge=quiet)
+
+    assert ("error", "barcode-encoding") in codes(verdict)
+    assert time.process_time() - began < 5
 
 
 JSON = st.recursive(

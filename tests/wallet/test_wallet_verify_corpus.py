@@ -150,6 +150,7 @@ CONTENTS: Mapping[str, tuple[str, Callable[[Content], object]]] = {
     "an empty barcode": ("barcode-missing", code(message="")),
     "a Russian barcode in Latin-1": ("barcode-encoding", code(message="Анна")),
     "a barcode's encoding that is none": ("barcode-encoding", code(messageEncoding="koi-7-н0")),
+    "a barcode in an encoding of Python's own": ("barcode-encoding", code(messageEncoding="unicode_escape")),
     "a barcode too long": ("barcode-long", code(message=LONG)),
     "half a character": ("text-broken", put(logoText="\ud83d")),
     "a pass type without pass.": ("pass-type-form", put(passTypeIdentifier="ru.sportgory.club")),

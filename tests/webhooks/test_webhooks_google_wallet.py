@@ -14,9 +14,10 @@ import requests
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 from google_vectors import Google, new_key
-from kopilka_testing import Shop, StandingClock, settle, until
+from kopilka_testing import Shop, StandingClock, posted, settle, tbank_body, until
 from web_testing import StartServer, metric
 
+from flows import inbox, lookup, people
 from flows.runtime import Runtime
 from storage import google as google_storage
 from storage.members import Member
@@ -208,6 +209,37 @@ def test_a_save_brings_the_card_up_to_date(
 
     found = shop.bank("GET", "/sim/state")["google"]["loyaltyObject"][0]
     assert found["loyaltyPoints"]["balance"] == {"int": 17}
+
+
+def test_a_merged_card_comes_alive_when_the_other_is_deleted(
+    client: FlaskClient,
+    rt: Runtime,
+    pay: Pay,
+    paid_deal: Callable[[int], tuple[int, int]],
+    google: Google,
+    shop: Shop,
+) -> None:
+    kept = pay()
+    deal_id, contact_id = paid_deal(7)
+    inbox.accept_payment(rt, "tbank", posted(tbank_body(deal_id, kopecks=499_000, payment_id=102)))
+    settle(rt)
+    account = lookup.by_contact(rt, contact_id)
+    assert account is not None
+    gone = account.member
+    people.merge(rt, from_id=gone.id, into_id=kept.id)
+    client.post(PATH, data=told(google, rt, kept, nonce="1"))
+    settle(rt)
+    states = [state_at_google(shop, gone)]
+    client.post(PATH, data=told(google, rt, kept, "del", nonce="2", expTimeMillis=google.now_ms + 3_700_000))
+    settle(rt)
+    states.append(state_at_google(shop, gone))
+
+    assert states == ["INACTIVE", "ACTIVE"]
+
+
+def state_at_google(shop: Shop, member: Member) -> str:
+    objects = shop.bank("GET", "/sim/state")["google"]["loyaltyObject"]
+    return next(str(one["state"]) for one in objects if one["id"].endswith(member.card_serial))
 
 
 def test_the_link_waits_for_google_with_a_page_that_says_so(

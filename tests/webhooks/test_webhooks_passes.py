@@ -7,6 +7,8 @@ import itertools
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -18,10 +20,11 @@ from kopilka_testing import SECRET_KEY, StandingClock, settle
 from web_testing import metric
 from werkzeug.test import TestResponse
 
-from flows import people
+from flows import apple_cards, people, personal_data, planning
 from flows.adjusting import Adjustment, adjust
 from flows.people import Person
 from flows.runtime import Runtime
+from storage import apple_phones
 from storage.members import Member
 from webhooks import passes
 from webhooks.app import create_app
@@ -381,7 +384,19 @@ def test_equal_content_has_equal_bytes_whoever_asks(desk: Desk) -> None:
     assert desk.download(desk.member) == first
 
 
-@pytest.mark.parametrize("date", ["yesterday", "", "0", "1700000000.5", "Mon, 99 Foo 2026 00:00:00 GMT", "x" * 3_000])
+@pytest.mark.parametrize(
+    "date",
+    [
+        "yesterday",
+        "",
+        "0",
+        "1700000000.5",
+        "Mon, 99 Foo 2026 00:00:00 GMT",
+        f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT",
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+        "x" * 3_000,
+    ],
+)
 def test_a_date_that_is_none_fetches_the_card(desk: Desk, date: str) -> None:
     assert desk.fetch(date).status_code == 200
 
@@ -493,7 +508,124 @@ def test_a_phone_that_outlived_the_row_of_its_card_is_served(desk: Desk) -> None
     assert desk.register() == 201
 
 
+def test_an_erased_persons_phone_is_turned_away_and_forgotten(desk: Desk) -> None:
+    desk.register()
+    settle(desk.rt)
+
+    personal_data.erase(desk.rt, desk.member.id)
+    settle(desk.rt)
+
+    assert (desk.fetch().status_code, desk.register()) == (401, 401)
+    assert desk.changes().status_code == 204
+    assert desk.rows("SELECT push_token FROM apple_device") == []
+    assert desk.rows("SELECT FROM apple_card") == []
+
+
+def test_a_phone_with_another_persons_card_survives_an_erasure(desk: Desk) -> None:
+    other = desk.enrol("Борис")
+    token = content_of(desk.download(other))["authenticationToken"]
+    desk.client.post(desk.path(serial=other.card_serial), json={"pushToken": PUSH_TOKEN}, headers=desk.auth(token))
+    desk.register()
+
+    personal_data.erase(desk.rt, desk.member.id)
+
+    assert desk.changes().get_json()["serialNumbers"] == [other.card_serial]
+
+
+def test_what_a_process_with_the_old_design_gave_out_is_put_right(desk: Desk) -> None:
+    desk.register()
+    settle(desk.rt)
+    desk.clock.forward(hours=2)
+    old = desk.rt.design
+    new = replace(old, background="#123456", segments={})
+    desk.rt.design = new
+    assert desk.fetch().status_code == 200
+
+    desk.rt.design = old  # a web server that was not started anew yet
+    behind = content_of(desk.fetch().data)
+    tag = desk.changes().get_json()["lastUpdated"]
+    desk.rt.design = new
+    desk.clock.forward(minutes=11)
+    settle(desk.rt)
+
+    assert behind["backgroundColor"] != content_of(desk.fetch().data)["backgroundColor"] == "rgb(18, 52, 86)"
+    assert desk.changes(tag).get_json()["serialNumbers"] == [desk.serial]
+
+
+def test_a_change_that_one_phone_found_by_itself_is_told_to_the_others(desk: Desk) -> None:
+    desk.register()
+    settle(desk.rt)
+    desk.clock.forward(hours=2)
+    desk.rt.design = replace(desk.rt.design, background="#123456", segments={})
+
+    desk.fetch()
+    desk.clock.forward(minutes=11)
+
+    assert desk.rows("SELECT state, due_at FROM outbox WHERE kind = 'apple'") == [
+        ("waiting", desk.clock() - timedelta(minutes=11) + apple_cards.LOOK_AGAIN)
+    ]
+
+
+def test_a_web_server_shows_the_rules_that_another_process_has_applied(desk: Desk, rt: Runtime) -> None:
+    with rt.db.begin() as tx:
+        tx.execute(sa.text("UPDATE member SET segment_code = 'regular'"))
+    before = rt.active
+    text = rt.file.path.read_text(encoding="utf-8")
+    rt.file.path.write_text(text.replace("title: Постоянный", "title: Близкий"), encoding="utf-8")
+    planning.apply(rt, "Иванова")
+    rt.active, rt.rules_looked_at = before, 0.0  # as in a process that did not apply them
+
+    fetched = desk.fetch().data
+    rt.active, rt.rules_looked_at = before, 0.0
+    page = desk.client.get(f"/c/{desk.member.card_token}/card.pkpass").data
+
+    assert "Близкий" in json.dumps(content_of(fetched), ensure_ascii=False)
+    assert "Близкий" in json.dumps(content_of(page), ensure_ascii=False)
+
+
 # Taking it off.
+
+
+def test_a_card_that_is_added_again_from_an_old_file_is_told_though_its_phone_knows_the_tag(desk: Desk) -> None:
+    desk.register()
+    tag = desk.changes().get_json()["lastUpdated"]
+    date = desk.fetch().headers["Last-Modified"]
+    desk.client.delete(desk.path(), headers=desk.auth())
+    desk.clock.forward(hours=2)
+
+    desk.register()
+
+    assert desk.changes(tag).get_json()["serialNumbers"] == [desk.serial]
+    assert desk.fetch(date).status_code == 304
+
+
+def test_a_change_between_download_and_adding_is_told(desk: Desk) -> None:
+    desk.clock.forward(hours=2)
+    desk.earn(1)
+    desk.clock.forward(seconds=5)
+    desk.download(desk.member)
+    desk.clock.forward(seconds=5)
+    desk.earn(2)  # joins the mark that is older than the download
+    desk.clock.forward(seconds=5)
+    settle(desk.rt)
+
+    desk.register()
+
+    assert desk.rows("SELECT told_tag FROM apple_registration") == [(0,)]
+
+
+def test_a_card_has_so_many_phones_and_the_longest_known_go(desk: Desk) -> None:
+    names = [f"{number:032x}" for number in range(apple_phones.PHONES_MAX + 2)]
+
+    statuses = {desk.register(f"{number:064x}", phone=name) for number, name in enumerate(names)}
+
+    assert statuses == {201}
+    assert desk.rows("SELECT library_id FROM apple_device ORDER BY id") == [(name,) for name in names[2:]]
+    assert desk.rows("SELECT count(*) FROM apple_registration") == [(apple_phones.PHONES_MAX,)]
+
+
+def test_a_phone_without_a_proper_name_takes_nothing_off(desk: Desk) -> None:
+    assert desk.client.delete(desk.path(phone="%00abc"), headers=desk.auth()).status_code == 401
 
 
 def test_a_card_is_taken_off_and_its_last_phone_is_forgotten(desk: Desk) -> None:

@@ -17,6 +17,7 @@ import structlog
 from rq import Queue, Worker
 from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -160,10 +161,22 @@ class _Worker(Worker):
     after_job: Callable[[], None]
     ended_by: Exception | None = None
 
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """RQ looks whether it was told to stop, and only then says that it is idle. A signal that came between the two
+        was noted and never looked at again."""
+        self.set_state(WorkerStatus.IDLE)  # from here on a signal raises
+        if self._stop_requested:
+            raise StopRequested
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
     def execute_job(self, job: Job, queue: Queue) -> None:
         super().execute_job(job, queue)
         try:
             self.after_job()
+        except StopRequested:  # a signal that came meanwhile: an end like any other
+            raise
         except Exception as failure:
             self.ended_by = failure  # RQ would only log it
             raise StopRequested from failure

@@ -16,6 +16,9 @@ import sqlalchemy as sa
 from flow_points_world import at_once
 from kopilka_testing import ROOT, SilentBell, StandingClock, tbank_body, until
 from night_world import SMALL, Night
+from rq.exceptions import StopRequested
+from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 from cli.services.valkey import RunningValkey
 from flows import active_rules, gifts, inbox, nightly, outbox, queue, sweep
@@ -177,6 +180,41 @@ def test_a_worker_process_ends_with_the_reason(
     assert worker.returncode == (0 if is_known else 2)
     assert ("Схема базы стала 9999" in told) is not is_known
     assert (posted(night) == 0) is not is_known
+
+
+def test_a_signal_between_two_jobs_is_not_lost(valkey_server: RunningValkey) -> None:
+    """It came after RQ had looked for it and before it said that it was idle."""
+    connection = redis.Redis.from_url(valkey_server.url)
+    worker = queue._Worker(["kopilka-nothing"], connection=connection, worker_ttl=60)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    worker.set_state(WorkerStatus.BUSY)
+    try:
+        worker.request_stop(signal.SIGTERM, None)
+
+        with pytest.raises(StopRequested):
+            worker.dequeue_job_and_maintain_ttl(1)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        connection.close()
+
+
+def test_a_signal_just_after_a_job_ends_the_worker_without_an_error(valkey_server: RunningValkey) -> None:
+    connection = redis.Redis.from_url(valkey_server.url)
+    waiting = queue._queue(connection, "nothing")
+    job = waiting.enqueue("time.sleep", 0)
+    worker = queue._Worker([waiting], connection=connection, serializer=JSONSerializer, worker_ttl=60)
+
+    def told_to_stop() -> None:
+        raise StopRequested
+
+    worker.after_job = told_to_stop
+    with pytest.raises(StopRequested):
+        worker.execute_job(job, waiting)
+
+    assert worker.ended_by is None
+    waiting.delete(delete_jobs=True)
+    connection.close()
 
 
 def _workers(url: str) -> Any:

@@ -13,14 +13,12 @@ import structlog
 
 from connector.amocrm.hooks import HookBody, parse_hook
 from connector.amocrm.reading import date_value
-from connector.errors import Refused
 from flows import consent_fields, crm_fields, deal_fields, deal_redemption, deal_stages, people, points
 from flows.settle import ClaimLost, NotYet, SetupIncomplete
 from storage import boxes, call_lists, holds, inbox, installation, members, orders, payments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     import sqlalchemy as sa
 
@@ -47,8 +45,7 @@ _log = structlog.get_logger(__name__)
 class Found:
     """What the CRM says of a batch of deals. `names`: contacts by id; `contacts`: those that were read, because we
     do not know them or because a deal for which their points are reserved has another contact now; `paid`: (pipeline,
-    stage) pairs meaning paid; `lead_ids` and `birthday_id`: the CRM's ids of our fields; `entered`: since when deals of
-    the past that nobody has closed stand in their paid stage."""
+    stage) pairs meaning paid; `lead_ids` and `birthday_id`: the CRM's ids of our fields."""
 
     deals: Mapping[int, Deal]
     names: Mapping[int, str]
@@ -56,7 +53,6 @@ class Found:
     contacts: Mapping[int, Contact] = field(default_factory=dict)
     lead_ids: Mapping[str, int] = field(default_factory=dict)
     birthday_id: int | None = None
-    entered: Mapping[int, datetime] = field(default_factory=dict)
 
 
 def split_hook(rt: Runtime, row: InboxRow) -> None:
@@ -89,45 +85,12 @@ def fetch(rt: Runtime, deal_refs: Sequence[int]) -> Found:
     found = crm.deals(deal_refs)
     contact_refs = {deal.main_contact_id for deal in found.values() if deal.main_contact_id is not None}
     with rt.db.begin() as tx:
-        since = installation.since(tx)
-        known = orders.known(tx, found)
         names = members.known_contacts(tx, contact_refs)
         replaced = holds.reserving_contacts(tx, found) - contact_refs
-    doubtful = [
-        deal
-        for deal in found.values()
-        if deal.id not in known
-        and (deal.pipeline_id, deal.status_id) in paid
-        and deal.closed_at is None
-        and deal.made_at is not None
-        and since is not None
-        and deal.made_at < since
-    ]
     unread = contact_refs - names.keys() | replaced
     contacts = crm.contacts(sorted(unread)) if unread else {}
     names |= {contact.id: contact.name for contact in contacts.values()}
-    return Found(
-        found,
-        names,
-        paid,
-        contacts,
-        deal_fields.field_ids(rt, crm),
-        crm_fields.birthday_id(rt, crm),
-        _entered(crm, doubtful),
-    )
-
-
-def _entered(crm: AmoCrm, doubtful: Sequence[Deal]) -> dict[int, datetime]:
-    """Since when these deals stand where they do. What the log does not tell of has stood there from its beginning;
-    where we may not read the log, the buyer has the benefit of the doubt."""
-    if not doubtful:
-        return {}
-    try:
-        told = crm.stages_entered([deal.id for deal in doubtful])
-    except Refused as failure:
-        _log.warning("event_log_not_readable", error=str(failure))
-        return {}
-    return {deal.id: told.get(deal.id, deal.made_at) for deal in doubtful if deal.made_at is not None}
+    return Found(found, names, paid, contacts, deal_fields.field_ids(rt, crm), crm_fields.birthday_id(rt, crm))
 
 
 def record(rt: Runtime, row: InboxRow, found: Found) -> None:
@@ -153,7 +116,7 @@ def _follow(tx: sa.Connection, rt: Runtime, deal_ref: int, deal: Deal | None, fo
     order = orders.find(tx, deal_ref)
     if order is None and not is_paid and not _is_of_member(tx, deal, found):
         return "сделка не оплачена" if deal else "такой сделки в CRM нет"
-    if order is None and is_paid and _was_before_us(tx, deal, found):
+    if order is None and is_paid and _was_before_us(tx, deal):
         return "сделка закрыта до начала программы: баллов за прошлое нет"
     order = order or orders.open_order(tx, deal_ref, now=now)
     if _has_another_buyer(tx, order, deal, found):
@@ -172,12 +135,11 @@ def _follow(tx: sa.Connection, rt: Runtime, deal_ref: int, deal: Deal | None, fo
     return points.converge_order(tx, rt, fresh, occurred_at=now, now=now)
 
 
-def _was_before_us(tx: sa.Connection, deal: Deal | None, found: Found) -> bool:
+def _was_before_us(tx: sa.Connection, deal: Deal | None) -> bool:
     """A deal of the past that somebody touched: an edit, a robot, a tag. History is the first import's, without
     points."""
     since = installation.since(tx)
-    paid_at = None if deal is None else deal.closed_at or found.entered.get(deal.id)
-    return paid_at is not None and since is not None and paid_at < since
+    return deal is not None and deal.closed_at is not None and since is not None and deal.closed_at < since
 
 
 def _has_another_buyer(tx: sa.Connection, order: Order, deal: Deal | None, found: Found) -> bool:

@@ -85,8 +85,7 @@ def events() -> Response:
     crm = the_crm()
     types = {word for text in bracket("filter[type]") for word in text.split(",")}
     rows = [row for row in crm.rows("events").values() if not types or row["type"] in types]
-    named = {word for text in bracket("filter[entity_id]") for word in text.split(",")}
-    wanted = {int(word) for word in named if word.isdecimal()}
+    wanted = bracket_ids("filter[entity_id]")
     since = request.args.get("filter[created_at][from]", "0")
     first_s = int(since) if since.isdecimal() else 0
     rows = [row for row in rows if (not wanted or row["entity_id"] in wanted) and row["created_at"] >= first_s]

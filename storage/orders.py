@@ -114,12 +114,6 @@ def find(tx: sa.Connection, deal_ref: int) -> Order | None:
     return None if row is None else _order(row)
 
 
-def known(tx: sa.Connection, deal_refs: Iterable[int]) -> set[int]:
-    """Of these deals those that have an order."""
-    statement = sa.text("SELECT deal_ref FROM orders WHERE deal_ref = ANY(:refs)")
-    return set(tx.execute(statement, {"refs": list(deal_refs)}).scalars())
-
-
 def open_shop_order(tx: sa.Connection, shop_ref: str, *, channel: str, now: datetime) -> Order:
     """The order of the shop's own program, locked; made empty if it is new."""
     return _order(tx.execute(_OPEN_SHOP, {"shop_ref": shop_ref, "channel": channel, "now": now}).one())

@@ -6,7 +6,7 @@ counts whole seconds; what was deleted is in no list, only in the event log.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,9 +19,6 @@ EVENT_TYPES = ("lead_deleted", "lead_restored", "contact_deleted")
 EVENT_ROWS = 100
 PAGES_MAX = 40
 EVENT_PAGES_MAX = 400
-STAGE_EVENT = "lead_status_changed"
-STAGE_PAGES_MAX = 5
-ENTITIES_PER_QUESTION = 10
 
 
 @dataclass(frozen=True)
@@ -74,27 +71,6 @@ class ChangesApi(Api):
             if len(rows) < EVENT_ROWS:
                 return
         raise TooManyEvents(f"amoCRM: more than {EVENT_PAGES_MAX * EVENT_ROWS} deletions since then")
-
-    def stages_entered(self, deal_ids: Sequence[int]) -> dict[int, datetime]:
-        """When each deal came into the stage where it stands; absent where the log tells of no change of stage."""
-        found: dict[int, datetime] = {}
-        for start in range(0, len(deal_ids), ENTITIES_PER_QUESTION):
-            asked = deal_ids[start : start + ENTITIES_PER_QUESTION]
-            for page in range(1, STAGE_PAGES_MAX + 1):
-                entities = {"entity": "lead", "entity_id": ",".join(str(one) for one in asked)}
-                query: dict[str, QueryValue] = {
-                    "filter": {"type": STAGE_EVENT, **entities},
-                    "page": page,
-                    "limit": EVENT_ROWS,
-                }
-                rows = embedded(self.request("GET", "/events", query=query), "events")
-                for row in rows:
-                    entity_id, at = optional_whole(row, "entity_id"), instant(row, "created_at")
-                    if entity_id is not None and at is not None:
-                        found[entity_id] = max(at, found.get(entity_id, at))
-                if len(rows) < EVENT_ROWS or found.keys() >= set(asked):
-                    break
-        return {one: at for one, at in found.items() if one in set(deal_ids)}
 
     def _changed(self, path: str, name: str, since: datetime) -> Iterator[list[Row]]:
         """Never by page numbers alone: a row that changes while the list is read moves to its end, and another would

@@ -51,7 +51,6 @@ class Deal:
     contact_ids: tuple[int, ...] = ()
     field_values: Mapping[int, object] = field(default_factory=dict, repr=False)
     closed_at: datetime | None = None
-    made_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,6 @@ def _deal(row: Row) -> Deal:
         contact_ids=linked_ids(row, "contacts"),
         field_values=field_values(row),
         closed_at=instant(row, "closed_at"),
-        made_at=instant(row, "created_at"),
     )
 
 

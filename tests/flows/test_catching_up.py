@@ -223,32 +223,3 @@ def test_a_deal_closed_before_the_programme_began_earns_nothing_when_touched(des
     assert desk.balance.pending == 0
     told = [str(row.outcome) for row in lookup.events(desk.rt, states=["done"], limit=9)[0]]
     assert any("до начала программы" in one for one in told), told
-
-
-@pytest.mark.parametrize("moved_after_us", [False, True])
-def test_an_open_deal_of_the_past_earns_only_if_it_was_paid_after_the_programme_began(
-    desk: Desk, *, moved_after_us: bool
-) -> None:
-    """In a paid stage that closes nothing; the event log tells since when it stands there."""
-    import sqlalchemy as sa
-
-    desk.opens()
-    if not moved_after_us:
-        desk.shop.move(desk.deal_id, "Оплачен")
-    in_the_next_second()
-    settle(desk.rt)
-    with desk.rt.db.begin() as tx:
-        tx.execute(sa.text("DELETE FROM inbox"))
-        tx.execute(sa.text("DELETE FROM orders WHERE counted_at IS NULL"))
-        assert tx.execute(sa.text("SELECT count(*) FROM orders")).scalar_one() == 0
-        tx.execute(sa.text("UPDATE installation SET created_at = now()"))
-    in_the_next_second()
-    if moved_after_us:
-        desk.shop.move(desk.deal_id, "Оплачен")
-
-    inbox.accept_hook(desk.rt, hook_body(desk.deal_id))
-    settle(desk.rt)
-
-    assert (desk.balance.pending > 0) is moved_after_us
-    told = [str(row.outcome) for row in lookup.events(desk.rt, states=["done"], limit=9)[0]]
-    assert any("до начала программы" in one for one in told) is not moved_after_us, told

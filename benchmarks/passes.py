@@ -34,7 +34,7 @@ from wallet.signing import Signer
 
 DEFAULT_ROUNDS = 7
 DEFAULT_SECONDS = 0.5
-TARGET_OF_RSA = 0.5
+TARGET_OF_RSA = 0.6
 TARGET_OF_PEER = 40.0
 
 PASS_TYPE_ID = "pass.ru.example.club"

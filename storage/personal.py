@@ -96,4 +96,5 @@ def erase(tx: sa.Connection, member_id: int, *, token: str, now: datetime) -> No
 
 
 def people(tx: sa.Connection, member_id: int) -> list[int]:
+    """The ids of a living member and of those merged into him."""
     return list(tx.execute(_PEOPLE, {"id": member_id}).scalars())
